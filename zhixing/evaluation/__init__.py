@@ -1,0 +1,1 @@
+"""A task over a data set: predictions, scores, a table."""

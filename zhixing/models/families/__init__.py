@@ -1,0 +1,1 @@
+"""What each published model family says of itself."""

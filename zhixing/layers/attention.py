@@ -1,0 +1,226 @@
+"""Attention: the textbook's, one pair of sequences at a time, and the same for ragged batches.
+
+`attend_plainly` loops over the sequences with the paper's equation. `attend` gives the same numbers
+without forming the weights: sequences of equal or nearly equal length are laid side by side as
+rectangles (`rectangles.py`) for torch's fused kernels. Nothing outside these two knows of that.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from zhixing.errors import DataError
+from zhixing.layers.dropout import Noise, drop
+from zhixing.layers.positions import PositionBias
+from zhixing.layers.rectangles import (
+    Group,
+    allowed_scores,
+    cells_of_rows,
+    plan_groups,
+    rectangle,
+)
+
+
+def attention_weights(
+    query: Float[Tensor, "H T K"],
+    key: Float[Tensor, "H S K"],
+    *,
+    is_causal: bool = False,
+    bias: Float[Tensor, "H T S"] | None = None,
+) -> Float[Tensor, "H T S"]:
+    """Tell how strongly each position of one sequence attends to each position of another.
+
+    Every row sums to 1. This is the textbook, one pair of sequences at a time; `attend` gives the
+    same for a whole ragged batch without ever forming the weights.
+
+    Args:
+        query: One vector per head and own position.
+        key: One vector per head and attended position.
+        is_causal: Let a position attend only to those that end no later than itself, both
+            sequences being aligned at their ends.
+        bias: Numbers added to the scaled scores.
+
+    Returns:
+        Probabilities over the attended positions, in the dtype of `query`. The softmax itself is
+        computed in float32, or in the dtype of `query` where that is wider.
+
+    Source:
+        Vaswani et al. 2017, arXiv:1706.03762, equation 1 up to the product with V.
+
+    Example:
+        >>> attention_weights(torch.zeros(1, 2, 8), torch.zeros(1, 4, 8))[0, 0]
+        tensor([0.2500, 0.2500, 0.2500, 0.2500])
+    """
+    scores = query @ key.mT / math.sqrt(query.size(-1))
+    if bias is not None:
+        scores = scores + bias.to(scores.dtype)
+    if is_causal:
+        own, attended = scores.shape[-2:]
+        future = torch.ones(own, attended, dtype=torch.bool).triu(attended - own + 1)
+        scores = scores.masked_fill(future.to(scores.device), -torch.inf)
+    wide = torch.promote_types(query.dtype, torch.float32)
+    return scores.softmax(dim=-1, dtype=wide).to(query.dtype)
+
+
+def distances(own: int, attended: int, device: torch.device) -> Int[Tensor, "T S"]:
+    """Tell how far each attended position lies after each own one, aligned at the ends.
+
+    Example:
+        >>> distances(2, 2, torch.device("cpu")).tolist()
+        [[0, 1], [-1, 0]]
+    """
+    own_places = torch.arange(attended - own, attended, device=device)
+    return torch.arange(attended, device=device) - own_places.unsqueeze(-1)
+
+
+def attend_plainly(
+    query: Float[Tensor, "N H K"],
+    key: Float[Tensor, "M H K"],
+    value: Float[Tensor, "M H K"],
+    *,
+    lengths: tuple[int, ...],
+    attended_lengths: tuple[int, ...],
+    is_causal: bool = False,
+    bias: PositionBias | None = None,
+    watch: Callable[[Float[Tensor, "H T S"]], Float[Tensor, "H T S"]] | None = None,
+) -> Float[Tensor, "N H K"]:
+    """Attend one sequence at a time, with the weights in plain sight.
+
+    Args:
+        query: All own positions.
+        key: All attended positions.
+        value: What the attended positions have to say.
+        lengths: Own positions of each sequence.
+        attended_lengths: Attended positions of each sequence.
+        is_causal: See `attention_weights`.
+        bias: Turns distances into numbers added to the scores.
+        watch: Is handed each sequence's weights, in order, and hands them on.
+
+    Returns:
+        The attended values, weighted.
+
+    Source:
+        Vaswani et al. 2017, arXiv:1706.03762, equation 1.
+    """
+    check_lengths(lengths, attended_lengths, is_causal=is_causal)
+    results = []
+    parts = (query.split(list(lengths)), *(x.split(list(attended_lengths)) for x in (key, value)))
+    for own, keys, values in zip(*parts, strict=True):
+        places = None if bias is None else bias(distances(len(own), len(keys), query.device))
+        weights = attention_weights(
+            own.transpose(0, 1), keys.transpose(0, 1), is_causal=is_causal, bias=places
+        )
+        if watch is not None:
+            weights = watch(weights)
+        results.append((weights @ values.transpose(0, 1)).transpose(0, 1))
+    return torch.cat(results)
+
+
+def attend(
+    query: Float[Tensor, "N H K"],
+    key: Float[Tensor, "M H K"],
+    value: Float[Tensor, "M H K"],
+    *,
+    lengths: tuple[int, ...],
+    attended_lengths: tuple[int, ...],
+    is_causal: bool = False,
+    bias: PositionBias | None = None,
+    dropout: float = 0.0,
+    noise: Noise | None = None,
+) -> Float[Tensor, "N H K"]:
+    """Attend within each pair of sequences of a ragged batch; see `attend_plainly` for the words.
+
+    Dropout falls on the weights and needs them formed, which leaves the fused kernels.
+    """
+    check_lengths(lengths, attended_lengths, is_causal=is_causal)
+    groups = plan_groups(lengths, attended_lengths, same_offset=bias is not None)
+    results = []
+    for number, group in enumerate(groups):
+        own = rectangle(query, lengths, group.sequences, group.own, group.start)
+        keys, values = (
+            rectangle(x, attended_lengths, group.sequences, group.attended, group.attended_start)
+            for x in (key, value)
+        )
+        is_square = is_causal and all(lengths[i] == attended_lengths[i] for i in group.sequences)
+        mask = None
+        if not (group.is_solid or is_square) or (is_causal and not is_square):
+            mask = allowed_scores(group, lengths, attended_lengths, is_causal).to(query.device)
+        if bias is not None:
+            mask = _biased(bias, group, mask, query, is_square)
+            is_square = False
+        if noise is not None and dropout > 0.0:
+            place = noise.at("attention", number)
+            result = _attend_dropped(own, keys, values, mask, is_square, dropout, place)
+        else:
+            result = functional.scaled_dot_product_attention(
+                own, keys, values, attn_mask=mask, is_causal=is_square
+            )
+        results.append(result.transpose(1, 2).flatten(0, 1))
+    if len(groups) == 1 and groups[0].is_solid:
+        return results[0]
+    inverse = cells_of_rows(lengths, groups).to(query.device)
+    return torch.cat(results).index_select(0, inverse)
+
+
+def _biased(
+    bias: PositionBias,
+    group: Group,
+    mask: Bool[Tensor, "B 1 T S"] | None,
+    query: Float[Tensor, "N H K"],
+    is_square: bool,
+) -> Float[Tensor, "B H T S"]:
+    """Join what may be seen and what is added; all sequences of a group have one offset."""
+    distance = distances(group.own, group.attended, query.device)
+    places = bias(distance).to(query.dtype).unsqueeze(0)
+    if is_square:
+        places = places.masked_fill(distance > 0, -torch.inf)
+    if mask is not None:
+        places = torch.where(mask, places, -torch.inf)
+    return places
+
+
+def _attend_dropped(
+    own: Float[Tensor, "B H T K"],
+    keys: Float[Tensor, "B H S K"],
+    values: Float[Tensor, "B H S K"],
+    mask: Tensor | None,
+    is_square: bool,
+    dropout: float,
+    noise: Noise,
+) -> Float[Tensor, "B H T K"]:
+    scores = own @ keys.mT / math.sqrt(own.size(-1))
+    if is_square:
+        future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=own.device).triu(1)
+        scores = scores.masked_fill(future, -torch.inf)
+    if mask is not None:
+        is_claim = mask.dtype == torch.bool
+        scores = scores.masked_fill(~mask, -torch.inf) if is_claim else scores + mask
+    wide = torch.promote_types(own.dtype, torch.float32)
+    weights = scores.softmax(dim=-1, dtype=wide).to(own.dtype)
+    return drop(weights, dropout, noise) @ values
+
+
+def check_lengths(
+    lengths: tuple[int, ...], attended_lengths: tuple[int, ...], *, is_causal: bool
+) -> None:
+    """Refuse a batch whose sequences cannot attend.
+
+    Raises:
+        DataError: If the batch is empty, the counts differ, a sequence has nothing to attend to,
+            or a causal one has more own than attended positions.
+    """
+    if not lengths or len(lengths) != len(attended_lengths):
+        raise DataError(
+            f"{len(lengths)} sequences cannot attend to {len(attended_lengths)}; "
+            f"both batches need the same number, at least one"
+        )
+    for i, (own, attended) in enumerate(zip(lengths, attended_lengths, strict=True)):
+        if own < 1 or attended < 1 or (is_causal and own > attended):
+            raise DataError(
+                f"sequence {i} has {own} own and {attended} attended positions; each needs at "
+                f"least one, and causal attention no more own than attended"
+            )

@@ -1,0 +1,138 @@
+"""Multi-head attention: the projections around `attend`."""
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from zhixing.errors import ConfigError
+from zhixing.layers.attention import attend, attend_plainly
+from zhixing.layers.dropout import Noise
+from zhixing.layers.positions import PositionBias, Rotary
+from zhixing.layers.ragged import position_numbers
+from zhixing.layers.tap import Tap
+
+
+class MultiHeadAttention(nn.Module):
+    """Attend with several heads at once, to the own sequence or to a memory.
+
+    Queries, keys and values of self-attention come from one product: one large kernel instead of
+    three small ones.
+
+    Source:
+        Vaswani et al. 2017, arXiv:1706.03762, section 3.2.2.
+    """
+
+    def __init__(self, hidden_size: int, num_heads: int, *, is_cross: bool = False) -> None:
+        super().__init__()
+        if hidden_size % num_heads:
+            below = hidden_size // num_heads * num_heads
+            raise ConfigError(
+                f"hidden_size is {hidden_size}, which num_heads = {num_heads} does not divide; "
+                f"{below} and {below + num_heads} would fit"
+            )
+        self.num_heads = num_heads
+        self.head_size = hidden_size // num_heads
+        self.is_cross = is_cross
+        if is_cross:
+            self.query = nn.Linear(hidden_size, hidden_size)
+            self.key_value = nn.Linear(hidden_size, 2 * hidden_size)
+        else:
+            self.query_key_value = nn.Linear(hidden_size, 3 * hidden_size)
+        self.output = nn.Linear(hidden_size, hidden_size)
+        self.weights = Tap()
+
+    def project(
+        self, x: Float[Tensor, "N D"], *, rotary: Rotary | None, positions: Int[Tensor, " N"] | None
+    ) -> tuple[Float[Tensor, "N H K"], Float[Tensor, "N H K"], Float[Tensor, "N H K"]]:
+        """Give queries, keys and values of self-attention, turned where positions are rotary."""
+        heads = self.query_key_value(x).view(len(x), 3, self.num_heads, self.head_size)
+        query, key, value = heads.unbind(1)
+        if rotary is not None and positions is not None:
+            query, key = rotary(query, positions), rotary(key, positions)
+        return query, key, value
+
+    def remember(
+        self, memory: Float[Tensor, "M D"]
+    ) -> tuple[Float[Tensor, "M H K"], Float[Tensor, "M H K"]]:
+        """Give keys and values of a memory, once for all steps that will attend to it."""
+        heads = self.key_value(memory).view(len(memory), 2, self.num_heads, self.head_size)
+        key, value = heads.unbind(1)
+        return key, value
+
+    def ask(
+        self,
+        x: Float[Tensor, "N D"],
+        *,
+        lengths: tuple[int, ...],
+        key: Float[Tensor, "M H K"],
+        value: Float[Tensor, "M H K"],
+        memory_lengths: tuple[int, ...],
+    ) -> Float[Tensor, "N D"]:
+        """Let every position attend to the whole memory of its sequence."""
+        query = self.query(x).view(len(x), self.num_heads, self.head_size)
+        return self.attend_to(query, key, value, lengths=lengths, attended_lengths=memory_lengths)
+
+    def attend_to(
+        self,
+        query: Float[Tensor, "N H K"],
+        key: Float[Tensor, "M H K"],
+        value: Float[Tensor, "M H K"],
+        *,
+        lengths: tuple[int, ...],
+        attended_lengths: tuple[int, ...],
+        is_causal: bool = False,
+        bias: PositionBias | None = None,
+        dropout: float = 0.0,
+        noise: Noise | None = None,
+    ) -> Float[Tensor, "N D"]:
+        """Attend and join the heads; in plain sight while the weights are watched."""
+        if self.weights.is_watched:
+            result = attend_plainly(
+                query,
+                key,
+                value,
+                lengths=lengths,
+                attended_lengths=attended_lengths,
+                is_causal=is_causal,
+                bias=bias,
+                watch=self.weights,
+            )
+        else:
+            result = attend(
+                query,
+                key,
+                value,
+                lengths=lengths,
+                attended_lengths=attended_lengths,
+                is_causal=is_causal,
+                bias=bias,
+                dropout=dropout,
+                noise=noise,
+            )
+        joined: Tensor = self.output(result.flatten(1))
+        return joined
+
+    def forward(
+        self,
+        x: Float[Tensor, "N D"],
+        lengths: tuple[int, ...],
+        *,
+        is_causal: bool = False,
+        rotary: Rotary | None = None,
+        bias: PositionBias | None = None,
+        dropout: float = 0.0,
+        noise: Noise | None = None,
+    ) -> Float[Tensor, "N D"]:
+        """Let every sequence attend to itself."""
+        positions = None if rotary is None else position_numbers(lengths, x.device)
+        query, key, value = self.project(x, rotary=rotary, positions=positions)
+        return self.attend_to(
+            query,
+            key,
+            value,
+            lengths=lengths,
+            attended_lengths=lengths,
+            is_causal=is_causal,
+            bias=bias,
+            dropout=dropout,
+            noise=noise,
+        )

@@ -1,0 +1,191 @@
+"""Six ways to tell a model where a token stands, each with its paper.
+
+Learned and sinusoidal positions are added to the embeddings; a convolution reads the neighbours and
+is added too; rotary positions turn queries and keys; relative and linear biases are added to the
+attention scores. A model without any of them sees a bag of tokens.
+"""
+
+import math
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from zhixing.errors import ConfigError
+
+PositionKind = Literal[
+    "none", "learned", "sinusoidal", "rotary", "relative", "linear", "convolution"
+]
+
+
+def sinusoids(positions: Int[Tensor, " N"], size: int) -> Float[Tensor, "N D"]:
+    """Compute the sinusoidal position vectors of the original Transformer.
+
+    Dimension 2i holds sin(pos / 10000^(2i/D)) and dimension 2i+1 holds cos of the same angle. The
+    formula is often printed wrongly, and both misprints cost the property it was chosen for, that
+    the vector of pos + k is a fixed rotation of the vector of pos: with the sine alone there is no
+    rotation (sin(a + b) needs cos(a)), and with the exponent i/D, or with it outside the power, the
+    wavelengths no longer run from 2 pi to 10000 * 2 pi, so that far positions fall together.
+    `tests/unit/layers/test_positions.py` shows both.
+
+    Source:
+        Vaswani et al. 2017, arXiv:1706.03762, section 3.5.
+
+    Example:
+        >>> sinusoids(torch.tensor([0]), 4).tolist()
+        [[0.0, 1.0, 0.0, 1.0]]
+    """
+    even = torch.arange(0, size, 2, device=positions.device, dtype=torch.float64)
+    angles = positions.double().unsqueeze(-1) * torch.exp(even * (-math.log(10000.0) / size))
+    both = torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(-2)
+    return both[:, :size]
+
+
+class Sinusoidal(nn.Module):
+    """Look sinusoidal vectors up; there is nothing to learn and no longest text."""
+
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__()
+        self.hidden_size = hidden_size
+
+    def forward(self, positions: Int[Tensor, " N"]) -> Float[Tensor, "N D"]:
+        """Give one vector a position number."""
+        return sinusoids(positions, self.hidden_size)
+
+
+class Convolutional(nn.Module):
+    """Tell a token its place by its neighbours: a depth-wise convolution over its own sequence.
+
+    It gives order without any table and so has no longest text; beyond the ends of a sequence
+    stand zeros, never a neighbour's tokens, and those zeros are how a token learns of the ends.
+
+    Source:
+        Chu et al. 2021, "Conditional positional encodings", arXiv:2102.10882, section 3.2, in one
+        dimension. Departure: none but that; the result is added to the input, as there.
+    """
+
+    def __init__(self, hidden_size: int, *, width: int = 7, is_causal: bool = False) -> None:
+        super().__init__()
+        if width % 2 == 0:
+            raise ConfigError(
+                f"convolution width is {width}; it has to be odd, such as {width + 1}"
+            )
+        self.weight = nn.Parameter(torch.empty(hidden_size, 1, width))
+        self.bias = nn.Parameter(torch.zeros(hidden_size))
+        self.before = width - 1 if is_causal else width // 2
+        self.after = width - 1 - self.before
+        nn.init.normal_(self.weight, std=width**-0.5)
+
+    def forward(self, x: Float[Tensor, "N D"], lengths: tuple[int, ...]) -> Float[Tensor, "N D"]:
+        """Convolve all sequences at once, with room of zeros laid between them."""
+        gap = self.before + self.after
+        shifts = self.before + gap * torch.arange(len(lengths))
+        rows = torch.arange(len(x)) + shifts.repeat_interleave(torch.tensor(lengths))
+        rows = rows.to(x.device)
+        room = x.new_zeros(len(x) + gap * len(lengths), x.size(-1))
+        spaced = room.index_copy(0, rows, x)
+        out = functional.conv1d(spaced.T[None], self.weight.to(x.dtype), groups=x.size(-1))
+        return out[0].T.index_select(0, rows - self.before) + self.bias.to(x.dtype)
+
+    def plain(self, x: Float[Tensor, "N D"], lengths: tuple[int, ...]) -> Float[Tensor, "N D"]:
+        """Convolve one sequence at a time; the twin of `forward`."""
+        parts = []
+        for part in x.split(list(lengths)):
+            padded = functional.pad(part.T[None], (self.before, self.after))
+            out = functional.conv1d(padded, self.weight, self.bias, groups=x.size(-1))
+            parts.append(out[0].T)
+        return torch.cat(parts)
+
+
+class Rotary(nn.Module):
+    """Turn pairs of query and key dimensions by an angle that grows with the position.
+
+    The product of a turned query and a turned key depends on their distance alone. Pairs are
+    (i, i + K/2), as the published checkpoints have them; the paper pairs (2i, 2i + 1), which is
+    the same up to an order of the dimensions.
+
+    Source:
+        Su et al. 2021, arXiv:2104.09864, equation 34.
+    """
+
+    def __init__(self, head_size: int, *, base: float = 10000.0) -> None:
+        super().__init__()
+        if head_size % 2:
+            raise ConfigError(
+                f"head_size is {head_size}; rotary positions turn pairs: make it even"
+            )
+        self.head_size = head_size
+        self.base = base
+
+    def forward(
+        self, x: Float[Tensor, "N H K"], positions: Int[Tensor, " N"]
+    ) -> Float[Tensor, "N H K"]:
+        """Turn every head's vector by its position's angles."""
+        half = torch.arange(0, self.head_size, 2, device=x.device, dtype=torch.float64)
+        angles = positions.double().unsqueeze(-1) * self.base ** (-half / self.head_size)
+        cos, sin = (f(angles).to(x.dtype).unsqueeze(1) for f in (torch.cos, torch.sin))
+        left, right = x.chunk(2, dim=-1)
+        return torch.cat((left * cos - right * sin, right * cos + left * sin), dim=-1)
+
+
+class RelativeBias(nn.Module):
+    """Learn one number per head and bucket of distance, added to the attention scores.
+
+    Near distances have a bucket each, far ones share logarithmically wider buckets.
+
+    Source:
+        Raffel et al. 2020, arXiv:1910.10683, section 2.1 and footnote on logarithmic buckets.
+    """
+
+    def __init__(
+        self,
+        num_heads: int,
+        *,
+        num_buckets: int = 32,
+        max_distance: int = 128,
+        is_causal: bool = False,
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(num_buckets, num_heads))
+        self.max_distance = max_distance
+        self.is_causal = is_causal
+
+    def forward(self, distance: Int[Tensor, "T S"]) -> Float[Tensor, "H T S"]:
+        """Give the bias of each head; a distance is attended minus own position."""
+        return self.weight[self.buckets(distance)].permute(2, 0, 1)
+
+    def buckets(self, distance: Int[Tensor, "T S"]) -> Int[Tensor, "T S"]:
+        """Tell each distance's bucket: half of them for each direction, unless causal."""
+        count = self.weight.size(0)
+        if self.is_causal:
+            side, back = torch.zeros_like(distance), (-distance).clamp(min=0)
+        else:
+            count //= 2
+            side, back = (distance > 0) * count, distance.abs()
+        exact = count // 2
+        ratio = torch.log(back.clamp(min=1).float() / exact) / math.log(self.max_distance / exact)
+        far = exact + (ratio * (count - exact)).long()
+        return side + torch.where(back < exact, back, far.clamp(max=count - 1))
+
+
+class LinearBias(nn.Module):
+    """Take from each score its distance times a slope of the head; nothing is learned.
+
+    Source:
+        Press et al. 2022, "ALiBi", arXiv:2108.12409, section 3: slopes 2^(-8/H), 2^(-16/H), ... .
+        Departure: between positions on both sides the distance counts absolutely.
+    """
+
+    def __init__(self, num_heads: int) -> None:
+        super().__init__()
+        self.slopes = tuple(2.0 ** (-8.0 * (head + 1) / num_heads) for head in range(num_heads))
+
+    def forward(self, distance: Int[Tensor, "T S"]) -> Float[Tensor, "H T S"]:
+        """Give minus the slope times the distance, for each head."""
+        slopes = torch.tensor(self.slopes, device=distance.device)
+        return -slopes[:, None, None] * distance.abs().to(slopes.dtype)
+
+
+PositionBias = RelativeBias | LinearBias

@@ -1,0 +1,39 @@
+"""The residual connection: the one place that knows pre-norm from post-norm."""
+
+from collections.abc import Callable
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from zhixing.layers.dropout import Noise, drop
+
+NormPlace = Literal["pre", "post"]
+
+
+class Residual(nn.Module):
+    """Add what a sublayer says to what it was told, and normalize on one side of it.
+
+    "post" is norm(x + f(x)), Vaswani et al. 2017, arXiv:1706.03762, section 3.1; "pre" is
+    x + f(norm(x)), Xiong et al. 2020, arXiv:2002.04745, figure 1b. A pre-norm stack needs one more
+    norm at its very end, which the stack adds.
+    """
+
+    def __init__(self, hidden_size: int, *, norm: NormPlace, norm_eps: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(hidden_size, eps=norm_eps)
+        self.is_pre = norm == "pre"
+
+    def forward(
+        self,
+        x: Float[Tensor, "N D"],
+        sublayer: Callable[[Tensor], Tensor],
+        *,
+        dropout: float = 0.0,
+        noise: Noise | None = None,
+    ) -> Float[Tensor, "N D"]:
+        """Apply the sublayer; dropout falls on its result, before the sum."""
+        if self.is_pre:
+            return x + drop(sublayer(self.norm(x)), dropout, noise)
+        normed: Tensor = self.norm(x + drop(sublayer(x), dropout, noise))
+        return normed

@@ -1,0 +1,136 @@
+"""All that tells one model from another, as independent, named choices."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args
+
+from zhixing.errors import ConfigError
+from zhixing.layers.feed_forward import ACTIVATIONS
+from zhixing.layers.positions import PositionKind
+from zhixing.layers.residual import NormPlace
+
+HeadKind = Literal["none", "classification", "vocabulary"]
+PoolingKind = Literal["first", "mean"]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Describe a model completely; two equal configurations build the same model.
+
+    Attributes:
+        vocab_size: Entries of the token table.
+        hidden_size: Width of the residual stream.
+        encoder_layers: Blocks that read in both directions.
+        num_heads: Attention heads a block; divides `hidden_size`.
+        feed_forward_size: Width inside the feed-forward network.
+        activation: Of the feed-forward network.
+        norm: Where residuals are normalized.
+        norm_eps: Added to the variance.
+        positions: How order is told.
+        max_positions: Longest sequence in tokens; None where positions know no end.
+        position_offset: Row of the position table for a first token (RoBERTa: 2).
+        convolution_width: Neighbourhood of convolutional positions, odd.
+        token_types: Rows of the token-type table; 0 for none.
+        embedding_norm: Normalize the embedded sum.
+        dropout: Rate on sublayer results and embeddings, while training.
+        attention_dropout: Rate on attention weights, while training.
+        head: What stands on the body.
+        num_classes: Outputs of a classification head.
+        pooling: Which vector stands for a sequence: its first position's, or the mean.
+        has_pooler: The body ends in BERT's dense tanh layer over the pooled vector, which the
+            classification head then reads instead of having a dense layer of its own.
+        classifier_activation: Of the classification head's dense layer; None for no such layer.
+        classifier_dropout: Rate before the last layer; None for the rate of `dropout`.
+        drops_pooled: Dropout also falls before the head's dense layer (RoBERTa).
+        head_activation: Of the vocabulary head.
+        initial_std: Spread of freshly drawn weights.
+    """
+
+    vocab_size: int
+    hidden_size: int
+    encoder_layers: int
+    num_heads: int
+    feed_forward_size: int
+    activation: str = "gelu"
+    norm: NormPlace = "post"
+    norm_eps: float = 1e-12
+    positions: PositionKind = "learned"
+    max_positions: int | None = 512
+    position_offset: int = 0
+    convolution_width: int = 7
+    token_types: int = 0
+    embedding_norm: bool = True
+    dropout: float = 0.1
+    attention_dropout: float = 0.1
+    head: HeadKind = "none"
+    num_classes: int = 0
+    pooling: PoolingKind = "first"
+    has_pooler: bool = False
+    classifier_activation: str | None = None
+    classifier_dropout: float | None = None
+    drops_pooled: bool = False
+    head_activation: str = "gelu"
+    initial_std: float = 0.02
+
+    def __post_init__(self) -> None:
+        faults = [*self._size_faults(), *self._choice_faults(), *self._rate_faults()]
+        if faults:
+            raise ConfigError("; ".join(faults))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "ModelConfig":
+        """Read what `dataclasses.asdict` wrote; unknown keys are refused."""
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise ConfigError(
+                f"unknown model settings {', '.join(unknown)}; known are {', '.join(sorted(known))}"
+            )
+        return cls(**values)
+
+    def _size_faults(self) -> list[str]:
+        faults = []
+        for name in ("vocab_size", "hidden_size", "num_heads", "feed_forward_size"):
+            if getattr(self, name) < 1:
+                faults.append(f"{name} is {getattr(self, name)}; it has to be at least 1")
+        if self.encoder_layers < 0:
+            faults.append(f"encoder_layers is {self.encoder_layers}; it has to be at least 0")
+        if self.num_heads >= 1 and self.hidden_size % self.num_heads:
+            below = self.hidden_size // self.num_heads * self.num_heads
+            fit = " and ".join(str(n) for n in (below, below + self.num_heads) if n)
+            faults.append(
+                f"hidden_size is {self.hidden_size}, which num_heads = {self.num_heads} does not "
+                f"divide; {fit} would fit"
+            )
+        if self.positions == "learned" and (self.max_positions is None or self.max_positions < 1):
+            faults.append(
+                f"max_positions is {self.max_positions}; learned positions need at least 1"
+            )
+        if self.head == "classification" and self.num_classes < 1:
+            faults.append(
+                f"num_classes is {self.num_classes}; a classification head needs 1 or more"
+            )
+        return faults
+
+    def _choice_faults(self) -> list[str]:
+        choices: dict[str, tuple[object, ...]] = {
+            "activation": tuple(ACTIVATIONS),
+            "head_activation": tuple(ACTIVATIONS),
+            "classifier_activation": (None, *ACTIVATIONS),
+            "norm": get_args(NormPlace),
+            "positions": get_args(PositionKind),
+            "head": get_args(HeadKind),
+            "pooling": get_args(PoolingKind),
+        }
+        return [
+            f"{name} is {getattr(self, name)!r}; allowed are {', '.join(map(str, allowed))}"
+            for name, allowed in choices.items()
+            if getattr(self, name) not in allowed
+        ]
+
+    def _rate_faults(self) -> list[str]:
+        return [
+            f"{name} is {rate}; it has to be at least 0 and below 1"
+            for name in ("dropout", "attention_dropout", "classifier_dropout")
+            if (rate := getattr(self, name)) is not None and not 0 <= rate < 1
+        ]

@@ -1,0 +1,143 @@
+"""BERT: learned positions, two token types, post-norm, a pooler over the first token.
+
+Source: Devlin et al. 2019, arXiv:1810.04805.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from zhixing.errors import CheckpointError
+from zhixing.models.config import HeadKind, ModelConfig
+from zhixing.models.families.family import (
+    THEIR_ACTIVATIONS,
+    activation_of,
+    architecture_named,
+    head_of,
+    need,
+    num_labels,
+)
+from zhixing.models.weight_names import Fused, Plain, WeightNames, dense, fused, norm
+
+ARCHITECTURES: dict[str, HeadKind] = {
+    "BertForSequenceClassification": "classification",
+    "BertForMaskedLM": "vocabulary",
+    "BertForPreTraining": "vocabulary",
+    "BertModel": "none",
+}
+BLOCK = "encoder.blocks.{i}."
+LAYER = "encoder.layer.{i}."
+
+
+def read_config(values: Mapping[str, Any]) -> ModelConfig:
+    """Read BERT's `config.json`."""
+    head = head_of(values, ARCHITECTURES)
+    return shared_config(values, head, default_eps=1e-12, default_types=2, has_pooler=True)
+
+
+def shared_config(
+    values: Mapping[str, Any],
+    head: HeadKind,
+    *,
+    default_eps: float,
+    default_types: int,
+    has_pooler: bool,
+) -> ModelConfig:
+    """Read the keys that BERT and RoBERTa have in common."""
+    kind = values.get("position_embedding_type", "absolute")
+    if kind != "absolute" or values.get("is_decoder"):
+        raise CheckpointError(
+            f"config.json: position_embedding_type is {kind!r} and is_decoder is "
+            f"{bool(values.get('is_decoder'))}; supported are 'absolute' and False"
+        )
+    return ModelConfig(
+        vocab_size=need(values, "vocab_size"),
+        hidden_size=need(values, "hidden_size"),
+        encoder_layers=need(values, "num_hidden_layers"),
+        num_heads=need(values, "num_attention_heads"),
+        feed_forward_size=need(values, "intermediate_size"),
+        activation=activation_of(values, "hidden_act", "gelu"),
+        norm_eps=values.get("layer_norm_eps", default_eps),
+        max_positions=values.get("max_position_embeddings", 512),
+        token_types=values.get("type_vocab_size", default_types),
+        dropout=values.get("hidden_dropout_prob", 0.1),
+        attention_dropout=values.get("attention_probs_dropout_prob", 0.1),
+        head=head,
+        num_classes=num_labels(values) if head == "classification" else 0,
+        has_pooler=has_pooler and head != "vocabulary",
+        classifier_dropout=values.get("classifier_dropout"),
+        head_activation=activation_of(values, "hidden_act", "gelu"),
+        initial_std=values.get("initializer_range", 0.02),
+    )
+
+
+def write_config(config: ModelConfig) -> dict[str, Any]:
+    """Write BERT's `config.json`."""
+    return {
+        "model_type": "bert",
+        "architectures": [architecture_named(ARCHITECTURES, config.head)],
+        **shared_values(config),
+    }
+
+
+def shared_values(config: ModelConfig) -> dict[str, Any]:
+    """Write the keys that BERT and RoBERTa have in common."""
+    return {
+        "vocab_size": config.vocab_size,
+        "hidden_size": config.hidden_size,
+        "num_hidden_layers": config.encoder_layers,
+        "num_attention_heads": config.num_heads,
+        "intermediate_size": config.feed_forward_size,
+        "hidden_act": THEIR_ACTIVATIONS[config.activation],
+        "layer_norm_eps": config.norm_eps,
+        "max_position_embeddings": (config.max_positions or 0) + config.position_offset,
+        "type_vocab_size": config.token_types,
+        "hidden_dropout_prob": config.dropout,
+        "attention_probs_dropout_prob": config.attention_dropout,
+        "classifier_dropout": config.classifier_dropout,
+        "initializer_range": config.initial_std,
+    }
+
+
+def weight_names(config: ModelConfig) -> WeightNames:
+    """Name BERT's weights."""
+    entries = body_names()
+    if config.has_pooler:
+        entries |= dense("pooler", "pooler.dense")
+    tied: dict[str, str] = {}
+    if config.head == "classification":
+        entries |= dense("classification.output", "classifier")
+    elif config.head == "vocabulary":
+        entries |= dense("vocabulary.dense", "cls.predictions.transform.dense")
+        entries |= norm("vocabulary.norm", "cls.predictions.transform.LayerNorm")
+        entries["vocabulary.output.bias"] = Plain("cls.predictions.bias")
+        tied = {
+            "cls.predictions.decoder.weight": "embeddings.word_embeddings.weight",
+            "cls.predictions.decoder.bias": "cls.predictions.bias",
+        }
+    return WeightNames(
+        entries,
+        prefixes=("" if config.head == "none" else "bert.", "bert."),
+        body=("embeddings.", "encoder.", "pooler."),
+        tied=tied,
+        ignored=("embeddings.position_ids",),
+        heads=("cls.", "classifier.", "qa_outputs.", "pooler."),
+    )
+
+
+def body_names() -> dict[str, Plain | Fused]:
+    """Name the embeddings and blocks of BERT and RoBERTa."""
+    return {
+        "embedding.tokens.weight": Plain("embeddings.word_embeddings.weight"),
+        "embedding.positions.weight": Plain("embeddings.position_embeddings.weight"),
+        "embedding.token_types.weight": Plain("embeddings.token_type_embeddings.weight"),
+        **norm("embedding.norm", "embeddings.LayerNorm"),
+        **fused(
+            BLOCK + "attention.query_key_value",
+            [LAYER + f"attention.self.{part}" for part in ("query", "key", "value")],
+        ),
+        **dense(BLOCK + "attention.output", LAYER + "attention.output.dense"),
+        **norm(BLOCK + "attention_residual.norm", LAYER + "attention.output.LayerNorm"),
+        **dense(BLOCK + "feed_forward.expand", LAYER + "intermediate.dense"),
+        **dense(BLOCK + "feed_forward.contract", LAYER + "output.dense"),
+        **norm(BLOCK + "feed_forward_residual.norm", LAYER + "output.LayerNorm"),
+    }

@@ -1,0 +1,106 @@
+"""DistilBERT: BERT without token types and pooler, with other names.
+
+Source: Sanh et al. 2019, arXiv:1910.01108.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from zhixing.models.config import HeadKind, ModelConfig
+from zhixing.models.families.family import (
+    THEIR_ACTIVATIONS,
+    activation_of,
+    architecture_named,
+    head_of,
+    need,
+    num_labels,
+)
+from zhixing.models.weight_names import Fused, Plain, WeightNames, dense, fused, norm
+
+ARCHITECTURES: dict[str, HeadKind] = {
+    "DistilBertForSequenceClassification": "classification",
+    "DistilBertForMaskedLM": "vocabulary",
+    "DistilBertModel": "none",
+}
+BLOCK = "encoder.blocks.{i}."
+LAYER = "transformer.layer.{i}."
+
+
+def read_config(values: Mapping[str, Any]) -> ModelConfig:
+    """Read DistilBERT's `config.json`; its norms' epsilon is fixed in the reference's code."""
+    head = head_of(values, ARCHITECTURES)
+    classifies = head == "classification"
+    return ModelConfig(
+        vocab_size=need(values, "vocab_size"),
+        hidden_size=need(values, "dim"),
+        encoder_layers=need(values, "n_layers"),
+        num_heads=need(values, "n_heads"),
+        feed_forward_size=need(values, "hidden_dim"),
+        activation=activation_of(values, "activation", "gelu"),
+        norm_eps=1e-12,
+        max_positions=values.get("max_position_embeddings", 512),
+        dropout=values.get("dropout", 0.1),
+        attention_dropout=values.get("attention_dropout", 0.1),
+        head=head,
+        num_classes=num_labels(values) if classifies else 0,
+        classifier_activation="relu" if classifies else None,
+        classifier_dropout=values.get("seq_classif_dropout", 0.2) if classifies else None,
+        head_activation=activation_of(values, "activation", "gelu"),
+        initial_std=values.get("initializer_range", 0.02),
+    )
+
+
+def write_config(config: ModelConfig) -> dict[str, Any]:
+    """Write DistilBERT's `config.json`."""
+    values = {
+        "model_type": "distilbert",
+        "architectures": [architecture_named(ARCHITECTURES, config.head)],
+        "vocab_size": config.vocab_size,
+        "dim": config.hidden_size,
+        "n_layers": config.encoder_layers,
+        "n_heads": config.num_heads,
+        "hidden_dim": config.feed_forward_size,
+        "activation": THEIR_ACTIVATIONS[config.activation],
+        "max_position_embeddings": config.max_positions,
+        "dropout": config.dropout,
+        "attention_dropout": config.attention_dropout,
+        "initializer_range": config.initial_std,
+    }
+    if config.classifier_dropout is not None:
+        values["seq_classif_dropout"] = config.classifier_dropout
+    return values
+
+
+def weight_names(config: ModelConfig) -> WeightNames:
+    """Name DistilBERT's weights."""
+    entries: dict[str, Plain | Fused] = {
+        "embedding.tokens.weight": Plain("embeddings.word_embeddings.weight"),
+        "embedding.positions.weight": Plain("embeddings.position_embeddings.weight"),
+        **norm("embedding.norm", "embeddings.LayerNorm"),
+        **fused(
+            BLOCK + "attention.query_key_value",
+            [LAYER + f"attention.{part}_lin" for part in ("q", "k", "v")],
+        ),
+        **dense(BLOCK + "attention.output", LAYER + "attention.out_lin"),
+        **norm(BLOCK + "attention_residual.norm", LAYER + "sa_layer_norm"),
+        **dense(BLOCK + "feed_forward.expand", LAYER + "ffn.lin1"),
+        **dense(BLOCK + "feed_forward.contract", LAYER + "ffn.lin2"),
+        **norm(BLOCK + "feed_forward_residual.norm", LAYER + "output_layer_norm"),
+    }
+    tied: dict[str, str] = {}
+    if config.head == "classification":
+        entries |= dense("classification.dense", "pre_classifier")
+        entries |= dense("classification.output", "classifier")
+    elif config.head == "vocabulary":
+        entries |= dense("vocabulary.dense", "vocab_transform")
+        entries |= norm("vocabulary.norm", "vocab_layer_norm")
+        entries["vocabulary.output.bias"] = Plain("vocab_projector.bias")
+        tied = {"vocab_projector.weight": "embeddings.word_embeddings.weight"}
+    return WeightNames(
+        entries,
+        prefixes=("" if config.head == "none" else "distilbert.", "distilbert."),
+        body=("embeddings.", "transformer."),
+        tied=tied,
+        ignored=("embeddings.position_ids",),
+        heads=("vocab_", "pre_classifier.", "classifier.", "qa_outputs."),
+    )

@@ -1,0 +1,41 @@
+"""The families by the name their `config.json` gives them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from zhixing.errors import CheckpointError, ConfigError
+from zhixing.models.config import ModelConfig
+from zhixing.models.families import bert, distilbert, own, roberta
+from zhixing.models.families.family import Family
+
+FAMILIES: dict[str, Family] = {
+    "bert": bert,
+    "roberta": roberta,
+    "xlm-roberta": roberta,
+    "distilbert": distilbert,
+    own.TYPE: own,
+}
+
+
+def family_named(model_type: object) -> Family:
+    """Give a family by its name.
+
+    Raises:
+        CheckpointError: If we do not know it.
+    """
+    if not isinstance(model_type, str) or model_type not in FAMILIES:
+        raise CheckpointError(
+            f"config.json: model_type is {model_type!r}; supported are {', '.join(FAMILIES)}"
+        )
+    return FAMILIES[model_type]
+
+
+def expresses(model_type: str, config: ModelConfig) -> bool:
+    """Tell whether a family can say all of a configuration, so that others read the same model."""
+    family = FAMILIES[model_type]
+    try:
+        written: Mapping[str, Any] = family.write_config(config)
+        labels = {"id2label": {str(i): str(i) for i in range(config.num_classes)}}
+        return family.read_config({**written, **labels}) == config
+    except (ConfigError, CheckpointError, KeyError):
+        return False

@@ -1,0 +1,183 @@
+"""The kinds of entry in a two-way table of weight names.
+
+A family's table says, for each of our parameters, where a published checkpoint keeps it. Read
+forwards it loads, read backwards it saves. `{i}` stands for a layer's number on both sides.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from zhixing.errors import CheckpointError
+
+
+@dataclass(frozen=True)
+class Plain:
+    """The same tensor under another name.
+
+    Attributes:
+        name: Theirs.
+        others: Older names of it, accepted when reading.
+    """
+
+    name: str
+    others: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Fused:
+    """Our tensor is theirs laid one after the other along the first dimension."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class WeightNames:
+    """Hold a family's table.
+
+    Attributes:
+        entries: Our names to where theirs are.
+        prefixes: What may stand before every body name of theirs; the first is written.
+        body: Their names that bear the prefix begin with one of these.
+        tied: Their names that repeat another tensor; written and checked, never loaded.
+        ignored: Their names that hold no weight (position counters).
+        heads: Prefixes of heads other than ours, which are left unread and named.
+    """
+
+    entries: Mapping[str, Plain | Fused]
+    prefixes: tuple[str, ...] = ("",)
+    body: tuple[str, ...] = ()
+    tied: Mapping[str, str] = field(default_factory=dict)
+    ignored: tuple[str, ...] = ()
+    heads: tuple[str, ...] = ()
+
+    def expanded(self, num_layers: int) -> "WeightNames":
+        """Write out `{i}` for every layer."""
+        entries: dict[str, Plain | Fused] = {}
+        for ours, entry in self.entries.items():
+            for i in range(num_layers) if "{i}" in ours else (None,):
+                entries[_fill(ours, i)] = _fill_entry(entry, i)
+        return replace(self, entries=entries)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What became of a checkpoint's tensors.
+
+    Attributes:
+        weights: By our names.
+        missing: Our names for which nothing was found.
+        unknown: Their names that no entry speaks of.
+        left_out: Their names of heads that were not asked for.
+    """
+
+    weights: dict[str, Tensor]
+    missing: tuple[str, ...]
+    unknown: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+
+def read_weights(names: WeightNames, theirs: Mapping[str, Tensor]) -> Reading:
+    """Rename a checkpoint's tensors into ours; every tensor on either side is accounted for.
+
+    Raises:
+        CheckpointError: If tied tensors differ.
+    """
+    given = {_without_prefix(names, name): tensor for name, tensor in theirs.items()}
+    original = {_without_prefix(names, name): name for name in theirs}
+    weights: dict[str, Tensor] = {}
+    missing: list[str] = []
+    used: set[str] = set()
+    for ours, entry in names.entries.items():
+        found = _find(entry, given)
+        used.update(found)
+        complete = 1 if isinstance(entry, Plain) else len(entry.names)
+        if len(found) < complete:
+            missing.append(ours)
+        elif isinstance(entry, Plain):
+            weights[ours] = given[found[0]]
+        else:
+            weights[ours] = torch.cat([given[name] for name in found])
+    _check_ties(names, given)
+    rest = [n for n in given if n not in used and n not in names.tied and n not in names.ignored]
+    left_out = [name for name in rest if name.startswith(names.heads)]
+    unknown = [name for name in rest if not name.startswith(names.heads)]
+    return Reading(
+        weights,
+        tuple(missing),
+        tuple(original[name] for name in unknown),
+        tuple(original[name] for name in left_out),
+    )
+
+
+def write_weights(names: WeightNames, ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename our tensors into a checkpoint's; the inverse of `read_weights`."""
+    theirs: dict[str, Tensor] = {}
+    for name, tensor in ours.items():
+        entry = names.entries[name]
+        if isinstance(entry, Plain):
+            theirs[_with_prefix(names, entry.name)] = tensor
+            continue
+        for part_name, part in zip(entry.names, tensor.chunk(len(entry.names)), strict=True):
+            theirs[_with_prefix(names, part_name)] = part.contiguous()
+    return theirs
+
+
+def _find(entry: Plain | Fused, given: Mapping[str, Tensor]) -> list[str]:
+    if isinstance(entry, Fused):
+        return [name for name in entry.names if name in given]
+    return [name for name in (entry.name, *entry.others) if name in given][:1]
+
+
+def _check_ties(names: WeightNames, given: Mapping[str, Tensor]) -> None:
+    for copy, source in names.tied.items():
+        if copy in given and source in given and not torch.equal(given[copy], given[source]):
+            raise CheckpointError(
+                f"{copy} should repeat {source} but differs from it; this checkpoint's weights "
+                f"are not tied, which its family does not provide for"
+            )
+
+
+def _without_prefix(names: WeightNames, name: str) -> str:
+    for prefix in names.prefixes:
+        if prefix and name.startswith(prefix):
+            return name[len(prefix) :]
+    return name
+
+
+def _with_prefix(names: WeightNames, name: str) -> str:
+    return names.prefixes[0] + name if name.startswith(names.body) else name
+
+
+def _fill(name: str, i: int | None) -> str:
+    return name if i is None else name.replace("{i}", str(i))
+
+
+def _fill_entry(entry: Plain | Fused, i: int | None) -> Plain | Fused:
+    if isinstance(entry, Fused):
+        return Fused(tuple(_fill(name, i) for name in entry.names))
+    return Plain(_fill(entry.name, i), tuple(_fill(name, i) for name in entry.others))
+
+
+def dense(ours: str, theirs: str) -> dict[str, Plain | Fused]:
+    """Name the weight and bias of a linear layer."""
+    return {f"{ours}.{part}": Plain(f"{theirs}.{part}") for part in ("weight", "bias")}
+
+
+def norm(ours: str, theirs: str) -> dict[str, Plain | Fused]:
+    """Name the weight and bias of a norm, which old checkpoints call gamma and beta."""
+    return {
+        f"{ours}.weight": Plain(f"{theirs}.weight", (f"{theirs}.gamma",)),
+        f"{ours}.bias": Plain(f"{theirs}.bias", (f"{theirs}.beta",)),
+    }
+
+
+def fused(ours: str, theirs: Iterable[str]) -> dict[str, Plain | Fused]:
+    """Name the weight and bias of one linear layer that they keep as several."""
+    parts = tuple(theirs)
+    return {
+        f"{ours}.{part}": Fused(tuple(f"{name}.{part}" for name in parts))
+        for part in ("weight", "bias")
+    }

@@ -1,5 +1,7 @@
 """The Transformer, assembled once for all families."""
 
+from functools import partial
+
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -20,7 +22,7 @@ from zhixing.layers.tap import Tap
 from zhixing.models.checkpointing import recomputed
 from zhixing.models.config import ModelConfig
 from zhixing.models.heads import ClassificationHead, VocabularyHead
-from zhixing.models.initialization import initialize
+from zhixing.models.initialization import initialize, initialize_module
 
 
 class Stack(nn.Module):
@@ -71,7 +73,8 @@ class Stack(nn.Module):
         for i, block in enumerate(self.blocks):
             place = None if noise is None else noise.at("block", i)
             if recompute:
-                x = recomputed(lambda y, b=block, n=place: b(y, lengths, surroundings, noise=n), x)
+                again = partial(block, lengths=lengths, surroundings=surroundings, noise=place)
+                x = recomputed(again, x)
             else:
                 x = block(x, lengths, surroundings, noise=place)
         return x if self.norm is None else self.norm(x)
@@ -194,3 +197,17 @@ def build(config: ModelConfig, *, seed: int = 0) -> Transformer:
     model = Transformer(config)
     initialize(model, std=config.initial_std, seed=seed)
     return model
+
+
+def start_head(model: Transformer, *, seed: int) -> tuple[str, ...]:
+    """Draw a classification head anew, for other labels than it was trained on.
+
+    Returns:
+        The names of the weights that were drawn.
+    """
+    if model.classification is None:
+        return ()
+    prefix = "classification"
+    for name, module in model.classification.named_modules(prefix=prefix):
+        initialize_module(name, module, std=model.config.initial_std, seed=seed)
+    return tuple(name for name, _ in model.classification.named_parameters(prefix=prefix))

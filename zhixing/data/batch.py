@@ -1,0 +1,110 @@
+"""Example and Batch: ragged ids and labels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy
+import torch
+from jaxtyping import Float, Int, Int32, Shaped
+from numpy import ndarray
+from torch import Tensor
+
+from zhixing.layers.ragged import Ragged
+
+
+@dataclass(frozen=True)
+class Window:
+    """One sequence as the model reads it, special tokens included."""
+
+    input_ids: Int32[ndarray, " T"]
+    token_type_ids: Int32[ndarray, " T"] | None
+
+    def __len__(self) -> int:
+        return len(self.input_ids)
+
+
+@dataclass(frozen=True)
+class Example:
+    """One row, ready to be learned or predicted.
+
+    Attributes:
+        windows: One, or several where the text is longer than the model.
+        labels: Class ids; one for single-label, any number for multi-label, None when predicting.
+        row: Its number in the source, counted as a person would.
+        tokens_given: Tokens of the text itself, without special ones.
+        tokens_read: How many of them stand in some window.
+    """
+
+    windows: tuple[Window, ...]
+    labels: tuple[int, ...] | None
+    row: int
+    tokens_given: int
+    tokens_read: int
+
+    @property
+    def num_tokens(self) -> int:
+        """Count what the model has to read, special tokens and overlaps included."""
+        return sum(len(window) for window in self.windows)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Several examples laid end to end, the longest window first.
+
+    Attributes:
+        input_ids: Windows of all examples.
+        token_type_ids: Of every position; None where all are 0.
+        owners: For each window, which of the batch's examples it belongs to.
+        labels: Class ids, or a row of zeros and ones for multi-label.
+        rows: Row numbers of the examples.
+    """
+
+    input_ids: Ragged
+    token_type_ids: Int[Tensor, " N"] | None
+    owners: Int[Tensor, " W"]
+    labels: Int[Tensor, " B"] | Float[Tensor, "B C"] | None
+    rows: tuple[int, ...]
+
+    @property
+    def num_tokens(self) -> int:
+        """Count the positions of the batch."""
+        return len(self.input_ids.values)
+
+    def to(self, device: torch.device) -> "Batch":
+        """Bring all tensors to a device."""
+        types, labels = self.token_type_ids, self.labels
+        return Batch(
+            self.input_ids.to(device),
+            None if types is None else types.to(device),
+            self.owners.to(device),
+            None if labels is None else labels.to(device),
+            self.rows,
+        )
+
+
+def lay_out(
+    examples: Sequence[Example], labels: Int[Tensor, " B"] | Float[Tensor, "B C"] | None
+) -> Batch:
+    """Lay examples end to end; windows of equal length come to lie side by side."""
+    windows = [(w, owner) for owner, e in enumerate(examples) for w in e.windows]
+    windows.sort(key=lambda pair: -len(pair[0]))
+    ids = _joined([w.input_ids for w, _ in windows])
+    types: Tensor | None = None
+    if any(w.token_type_ids is not None for w, _ in windows):
+        types = _joined(
+            [
+                numpy.zeros(len(w), numpy.int32) if w.token_type_ids is None else w.token_type_ids
+                for w, _ in windows
+            ]
+        )
+    return Batch(
+        Ragged(ids, tuple(len(w) for w, _ in windows)),
+        types,
+        torch.tensor([owner for _, owner in windows]),
+        labels,
+        tuple(e.row for e in examples),
+    )
+
+
+def _joined(parts: Sequence[Int32[ndarray, " _"]]) -> Shaped[Tensor, " N"]:
+    return torch.from_numpy(numpy.concatenate(parts).astype(numpy.int64))

@@ -1,0 +1,89 @@
+"""Examples into shuffled batches; where the loader stands is two integers."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from zhixing.errors import ConfigError
+
+POOL_BATCHES = 64
+
+
+@dataclass(frozen=True)
+class Batching:
+    """Say how batches are filled: by a number of rows or by a budget of tokens, one of the two.
+
+    Attributes:
+        rows: Rows a batch; 0 for a budget of tokens.
+        tokens: Tokens a batch; 0 for a number of rows. A row longer than the budget is a batch of
+            its own.
+        group_by_length: With a budget, rows of like length are put together within pools of
+            64 batches, which saves attention work; the batches are shuffled again.
+    """
+
+    rows: int = 0
+    tokens: int = 0
+    group_by_length: bool = True
+
+    def __post_init__(self) -> None:
+        if (self.rows > 0) == (self.tokens > 0):
+            raise ConfigError(
+                f"batch_size is {self.rows} and batch_tokens is {self.tokens}; "
+                f"set exactly one of them above 0"
+            )
+
+
+def shuffled(count: int, *, seed: int, epoch: int) -> list[int]:
+    """Give an order of rows that follows from the run's seed and the epoch alone."""
+    generator = torch.Generator().manual_seed((seed << 20) + epoch)
+    return torch.randperm(count, generator=generator).tolist()
+
+
+def epoch_batches(
+    sizes: Sequence[int], batching: Batching, *, seed: int, epoch: int
+) -> list[list[int]]:
+    """Part the rows into the batches of one epoch; the same arguments give the same batches.
+
+    Args:
+        sizes: Tokens of each row.
+        batching: How batches are filled.
+        seed: Of the run.
+        epoch: From 0.
+
+    Returns:
+        Row indices of each batch; every row stands in exactly one.
+    """
+    order = shuffled(len(sizes), seed=seed, epoch=epoch)
+    if batching.rows:
+        return [order[i : i + batching.rows] for i in range(0, len(order), batching.rows)]
+    if not batching.group_by_length:
+        return list(fill(order, sizes, batching.tokens))
+    mean = max(sum(sizes) / max(len(sizes), 1), 1.0)
+    pool = max(int(POOL_BATCHES * batching.tokens / mean), 1)
+    batches: list[list[int]] = []
+    for i in range(0, len(order), pool):
+        by_length = sorted(order[i : i + pool], key=lambda row: sizes[row])
+        batches.extend(fill(by_length, sizes, batching.tokens))
+    turn = shuffled(len(batches), seed=seed, epoch=(1 << 19) + epoch)
+    return [batches[i] for i in turn]
+
+
+def fill(order: Sequence[int], sizes: Sequence[int], budget: int) -> Iterator[list[int]]:
+    """Fill batches in order, each to at most `budget` tokens but with at least one row."""
+    batch: list[int] = []
+    total = 0
+    for row in order:
+        if batch and total + sizes[row] > budget:
+            yield batch
+            batch, total = [], 0
+        batch.append(row)
+        total += sizes[row]
+    if batch:
+        yield batch
+
+
+def by_length(sizes: Sequence[int], budget: int) -> list[list[int]]:
+    """Part rows into batches for prediction: like lengths together, the longest first."""
+    order = sorted(range(len(sizes)), key=lambda row: -sizes[row])
+    return list(fill(order, sizes, budget))

@@ -1,0 +1,276 @@
+"""Logits over a labelled set to scores: each with an interval, all with one signature."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from zhixing.data.batch import Example
+from zhixing.errors import DataError
+from zhixing.metrics.calibration import Bin, calibration_error, reliability
+from zhixing.metrics.classification import (
+    ClassScore,
+    accuracy,
+    class_scores,
+    confusion_matrix,
+    macro_f1,
+    micro_f1,
+    multilabel_scores,
+)
+from zhixing.metrics.intervals import Interval, bootstrap, bootstrap_interval
+from zhixing.metrics.signature import Signature
+
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Say what a score was measured on and with; all of it stands in the signature.
+
+    Attributes:
+        data: SHA-256 of the rows.
+        model: SHA-256 of the weights.
+        version: Of this package.
+        seed: Of the bootstrap.
+    """
+
+    data: str
+    model: str
+    version: str
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A score with its interval."""
+
+    value: float
+    interval: Interval
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A text that was taken for something else.
+
+    Attributes:
+        index: Of the row within the set, from 0.
+        row: Its number in the source.
+        label: What it is.
+        predicted: What it was taken for.
+        confidence: How sure the model was of that.
+    """
+
+    index: int
+    row: int
+    label: str
+    predicted: str
+    confidence: float
+
+
+@dataclass(frozen=True)
+class ClassificationReport:
+    """Hold all that is known of a classifier on a set.
+
+    Attributes:
+        rows: How many texts.
+        scores: Metric name to score; the first is the one a snapshot is chosen by.
+        classes: Label to precision, recall, F1 and support.
+        confusion: Rows are true, columns predicted; None for multi-label.
+        bins: Confidence against accuracy.
+        calibration_error: Over those bins, after the temperature.
+        temperature: That divided the logits.
+        majority: Accuracy of always saying the most frequent label; None for multi-label.
+        mistakes: The surest first.
+        tokens_read: Of `tokens_given`, how many the model has read.
+        tokens_given: In all texts.
+        signature: What the scores are claims about.
+    """
+
+    rows: int
+    scores: dict[str, Claim]
+    classes: dict[str, ClassScore]
+    confusion: list[list[int]] | None
+    bins: list[Bin]
+    calibration_error: float
+    temperature: float
+    majority: float | None
+    mistakes: list[Mistake]
+    tokens_read: int
+    tokens_given: int
+    signature: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values, as they stand in JSON."""
+        return asdict(self)
+
+
+def evaluate_logits(
+    logits: Float[Tensor, "B C"],
+    examples: Sequence[Example],
+    labels: Sequence[str],
+    *,
+    is_multi_label: bool,
+    temperature: float,
+    thresholds: Sequence[float],
+    origin: Origin,
+    max_mistakes: int = 20,
+) -> ClassificationReport:
+    """Score a classifier's logits.
+
+    Raises:
+        DataError: If there are no rows, or rows without labels.
+    """
+    if not examples or any(example.labels is None for example in examples):
+        raise DataError("scoring needs labelled rows, at least one; name the column with label=")
+    if is_multi_label:
+        return _multi_label(logits, examples, labels, temperature, thresholds, origin, max_mistakes)
+    return _single_label(logits, examples, labels, temperature, origin, max_mistakes)
+
+
+def _single_label(
+    logits: Float[Tensor, "B C"],
+    examples: Sequence[Example],
+    labels: Sequence[str],
+    temperature: float,
+    origin: Origin,
+    max_mistakes: int,
+) -> ClassificationReport:
+    targets = torch.tensor([(e.labels or (0,))[0] for e in examples])
+    probabilities = (logits.double() / temperature).softmax(-1)
+    confidence, predicted = probabilities.max(-1)
+    correct = predicted == targets
+    matrix = confusion_matrix(predicted, targets, len(labels))
+    bins = reliability(confidence, correct)
+
+    def resampled(rows: Int[Tensor, " B"]) -> float:
+        return macro_f1(confusion_matrix(predicted[rows], targets[rows], len(labels)))
+
+    scores = {
+        "accuracy": Claim(
+            accuracy(predicted, targets),
+            bootstrap_interval(correct.double(), resamples=RESAMPLES, seed=origin.seed),
+        ),
+        "macro_f1": Claim(
+            macro_f1(matrix),
+            bootstrap(resampled, len(targets), resamples=RESAMPLES, seed=origin.seed),
+        ),
+        "micro_f1": Claim(
+            micro_f1(matrix),
+            bootstrap_interval(correct.double(), resamples=RESAMPLES, seed=origin.seed),
+        ),
+    }
+    return ClassificationReport(
+        rows=len(examples),
+        scores=scores,
+        classes=dict(zip(labels, class_scores(matrix), strict=True)),
+        confusion=matrix.tolist(),
+        bins=bins,
+        calibration_error=calibration_error(bins),
+        temperature=temperature,
+        majority=float(torch.bincount(targets).max()) / len(targets),
+        mistakes=_mistakes(examples, labels, targets, predicted, confidence, max_mistakes),
+        tokens_read=sum(e.tokens_read for e in examples),
+        tokens_given=sum(e.tokens_given for e in examples),
+        signature=_signature("accuracy", len(examples), origin),
+    )
+
+
+def _mistakes(
+    examples: Sequence[Example],
+    labels: Sequence[str],
+    targets: Int[Tensor, " B"],
+    predicted: Int[Tensor, " B"],
+    confidence: Float[Tensor, " B"],
+    most: int,
+) -> list[Mistake]:
+    wrong = torch.nonzero(predicted != targets).flatten().tolist()
+    wrong.sort(key=lambda i: -float(confidence[i]))
+    return [
+        Mistake(
+            index=i,
+            row=examples[i].row,
+            label=labels[int(targets[i])],
+            predicted=labels[int(predicted[i])],
+            confidence=float(confidence[i]),
+        )
+        for i in wrong[:most]
+    ]
+
+
+def _multi_label(
+    logits: Float[Tensor, "B C"],
+    examples: Sequence[Example],
+    labels: Sequence[str],
+    temperature: float,
+    thresholds: Sequence[float],
+    origin: Origin,
+    max_mistakes: int,
+) -> ClassificationReport:
+    targets = torch.zeros(len(examples), len(labels), dtype=torch.bool)
+    for row, example in enumerate(examples):
+        targets[row, list(example.labels or ())] = True
+    probabilities = (logits.double() / temperature).sigmoid()
+    limits = torch.tensor(thresholds or [0.5] * len(labels), dtype=torch.float64)
+    predicted = probabilities >= limits
+    found = multilabel_scores(predicted, targets)
+
+    def resampled(name: str) -> Claim:
+        def statistic(rows: Int[Tensor, " B"]) -> float:
+            return float(getattr(multilabel_scores(predicted[rows], targets[rows]), name))
+
+        interval = bootstrap(statistic, len(targets), resamples=RESAMPLES, seed=origin.seed)
+        return Claim(float(getattr(found, name)), interval)
+
+    sureness = torch.where(predicted, probabilities, 1 - probabilities).flatten()
+    bins = reliability(sureness, (predicted == targets).flatten())
+    return ClassificationReport(
+        rows=len(examples),
+        scores={name: resampled(name) for name in ("micro_f1", "macro_f1", "exact_match")},
+        classes=dict(zip(labels, found.classes, strict=True)),
+        confusion=None,
+        bins=bins,
+        calibration_error=calibration_error(bins),
+        temperature=temperature,
+        majority=None,
+        mistakes=_multi_mistakes(examples, labels, targets, predicted, probabilities, max_mistakes),
+        tokens_read=sum(e.tokens_read for e in examples),
+        tokens_given=sum(e.tokens_given for e in examples),
+        signature=_signature("micro_f1", len(examples), origin),
+    )
+
+
+def _multi_mistakes(
+    examples: Sequence[Example],
+    labels: Sequence[str],
+    targets: Bool[Tensor, "B C"],
+    predicted: Bool[Tensor, "B C"],
+    probabilities: Float[Tensor, "B C"],
+    most: int,
+) -> list[Mistake]:
+    def named(row: Bool[Tensor, " C"]) -> str:
+        return ", ".join(labels[i] for i in torch.nonzero(row).flatten().tolist()) or "none"
+
+    distance = (probabilities - targets.double()).abs().max(-1).values
+    wrong = torch.nonzero((predicted != targets).any(-1)).flatten().tolist()
+    wrong.sort(key=lambda i: -float(distance[i]))
+    return [
+        Mistake(i, examples[i].row, named(targets[i]), named(predicted[i]), float(distance[i]))
+        for i in wrong[:most]
+    ]
+
+
+def _signature(metric: str, rows: int, origin: Origin) -> str:
+    return str(
+        Signature(
+            metric=metric,
+            rows=rows,
+            seed=origin.seed,
+            bootstrap=RESAMPLES,
+            data=origin.data[:12],
+            model=origin.model[:12],
+            version=origin.version,
+        )
+    )

@@ -1,0 +1,186 @@
+"""Where a value lies on a chart: ranges, ticks, and which of many points are worth drawing."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from zhixing.pages.html import Number, scientific
+
+# A span between two larger values could overflow; no measurement comes near.
+LARGEST = 1e300
+# From which value on a unit is used. Below 10,000 the digits themselves are easier to read.
+_UNITS = ((1e9, 1e9, "B"), (1e6, 1e6, "M"), (1e4, 1e3, "k"))
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A range of values laid along a line of pixels.
+
+    Attributes:
+        low: Value at the start.
+        high: Value at the end, above `low`.
+        start: Pixel of `low`.
+        end: Pixel of `high`; smaller than `start` on an axis that points up.
+        is_log: Whether equal steps are equal ratios.
+    """
+
+    low: Number
+    high: Number
+    start: Number
+    end: Number
+    is_log: bool = False
+
+    def place(self, value: Number) -> float:
+        """Give the pixel of a value, which must be one that `is_drawable`."""
+        low, high, at = self.low, self.high, float(value)
+        if self.is_log:
+            low, high, at = math.log10(low), math.log10(high), math.log10(at)
+        return self.start + (at - low) / (high - low) * (self.end - self.start)
+
+    def ticks(self) -> list[tuple[float, str]]:
+        """Give the pixels and labels of round values within the range."""
+        if self.is_log:
+            values = log_ticks(self.low, self.high)
+            labels = [tick_labels([value])[0] for value in values]
+        else:
+            values = linear_ticks(self.low, self.high)
+            labels = tick_labels(values)
+        return [(self.place(value), label) for value, label in zip(values, labels, strict=True)]
+
+
+def is_drawable(value: Number, is_log: bool = False) -> bool:
+    """Tell whether a value has a place on an axis, which NaN and infinity have not."""
+    return abs(value) <= LARGEST and (not is_log or value > 0)
+
+
+def value_range(values: Iterable[Number], *, is_log: bool = False) -> tuple[float, float]:
+    """Give a range that holds all values that can be drawn, and is never empty.
+
+    A single value lies in the middle of the range; no value at all gives 0 to 1 (1 to 10 on a
+    logarithmic axis).
+    """
+    drawable = [float(value) for value in values if is_drawable(value, is_log)]
+    if not drawable:
+        return (1.0, 10.0) if is_log else (0.0, 1.0)
+    low, high = min(drawable), max(drawable)
+    if is_log:
+        return (low, high) if high / low > 1 + 1e-9 else (low / 2, high * 2)
+    if high - low > 1e-9 * max(abs(low), abs(high)):
+        return low, high
+    margin = abs(low) / 10 or 0.5
+    return low - margin, high + margin
+
+
+def rounded_range(low: Number, high: Number) -> tuple[float, float]:
+    """Widen a linear range to the ticks around it.
+
+    Example:
+        >>> rounded_range(0.13, 0.88)
+        (0.0, 1.0)
+    """
+    step = tick_step(low, high)
+    return math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
+
+
+def padded_range(low: Number, high: Number) -> tuple[float, float]:
+    """Widen a linear range a little, but not past zero, so that no curve runs along the edge.
+
+    Example:
+        >>> padded_range(0.0, 100.0)
+        (0.0, 104.0)
+    """
+    margin = 0.04 * (high - low)
+    padded_low = low - margin if low < 0 else max(0.0, low - margin)
+    return padded_low, high + margin if high > 0 else min(0.0, high + margin)
+
+
+def tick_step(low: Number, high: Number, count: int = 5) -> float:
+    """Choose the distance between about `count` ticks: 1, 2 or 5 times a power of ten.
+
+    Example:
+        >>> tick_step(0, 37)
+        10.0
+    """
+    rough = (high - low) / count
+    power = 10.0 ** math.floor(math.log10(rough))
+    return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * (1 - 1e-9))
+
+
+def linear_ticks(low: Number, high: Number) -> list[float]:
+    """Give round values at equal distances within a range.
+
+    Example:
+        >>> linear_ticks(0.0, 1.0)
+        [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    """
+    step = tick_step(low, high, count=7)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    # Rounded, or the third of 0.1, 0.2, ... would be 0.30000000000000004.
+    return [float(f"{i * step:.12g}") for i in range(first, last + 1)]
+
+
+def log_ticks(low: Number, high: Number) -> list[float]:
+    """Give powers of ten within a range, with 2 and 5 times them where the range is short.
+
+    Example:
+        >>> log_ticks(0.5, 20.0)
+        [0.5, 1.0, 2.0, 5.0, 10.0, 20.0]
+    """
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    factors = (1, 2, 5) if last - first <= 3 else (1,)
+    every = max(1, (last - first) // 8)
+    values = [float(f"{f}e{p}") for p in range(first, last + 1, every) for f in factors]
+    inside = [value for value in values if low * (1 - 1e-9) <= value <= high * (1 + 1e-9)]
+    return inside if len(inside) > 1 else [low, high]
+
+
+def tick_labels(values: Sequence[Number]) -> list[str]:
+    """Write ticks of one axis alike: the same unit and the same number of decimals.
+
+    Example:
+        >>> tick_labels([0, 5000, 10000])
+        ['0', '5k', '10k']
+        >>> tick_labels([0.0, 0.25, 0.5])
+        ['0', '0.25', '0.50']
+    """
+    largest = max((abs(value) for value in values), default=0.0)
+    if not 1e-2 <= largest < 1e13:
+        return ["0" if value == 0 else scientific(value) for value in values]
+    unit, suffix = next(((u, s) for least, u, s in _UNITS if largest >= least), (1.0, ""))
+    decimals = max(_decimals(value / unit) for value in values)
+    return [
+        "0" if value == 0 else f"{value / unit:.{decimals}f}{suffix}".replace("-", "−")
+        for value in values
+    ]
+
+
+def points_worth_drawing(x: Sequence[Number], y: Sequence[Number], limit: int = 1200) -> list[int]:
+    """Choose at most about `limit` points that draw the same picture as all of them.
+
+    Of each of equally long stretches the points with the lowest and highest x and y are kept, and
+    one that cannot be drawn if there is one. So every extreme stays, and every gap.
+
+    Returns:
+        Indices in rising order; all of them where there are no more than `limit`.
+    """
+    count = len(x)
+    if count <= limit:
+        return list(range(count))
+    length = -(-count * 4 // limit)
+    kept: set[int] = set()
+    for start in range(0, count, length):
+        stretch = range(start, min(start + length, count))
+        drawable = [i for i in stretch if is_drawable(x[i]) and is_drawable(y[i])]
+        for values in (x, y) if drawable else ():
+            kept.add(min(drawable, key=values.__getitem__))
+            # Of equals the last, so that a level stretch is drawn to its end.
+            kept.add(max(reversed(drawable), key=values.__getitem__))
+        if len(drawable) < len(stretch):
+            gaps = set(stretch).difference(drawable)
+            kept.add(min(gaps))
+    return sorted(kept)
+
+
+def _decimals(value: Number) -> int:
+    """Count the decimals that a tick needs."""
+    return next(d for d in range(13) if d == 12 or abs(round(value, d) - value) < 1e-9)

@@ -1,0 +1,320 @@
+"""Curves, points, bars and distributions as drawings inside the page.
+
+Values that are not finite (or not positive, on a logarithmic axis) are left out: a gap in a line,
+no point, no bar. A figure that leaves something out says how much.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from zhixing.errors import DataError
+from zhixing.pages.axes import (
+    Axis,
+    is_drawable,
+    padded_range,
+    points_worth_drawing,
+    rounded_range,
+    tick_step,
+    value_range,
+)
+from zhixing.pages.frame import (
+    bottom_axis,
+    drawing,
+    figure,
+    left_axis,
+    legend,
+    line_sample,
+    no_values,
+    series_style,
+)
+from zhixing.pages.html import Html, Number, escape, format_number
+from zhixing.pages.style import NUM_SERIES_COLOURS
+
+_WIDTH, _HEIGHT = 680.0, 300.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 66.0, 664.0, 30.0, 254.0
+# So many points are noise more than a curve, and a thick line would hide the others.
+_MANY_POINTS = 300
+
+
+@dataclass(frozen=True)
+class Series:
+    """Points under one name, joined in their order where they are drawn as a line.
+
+    Attributes:
+        name: Its name in the legend.
+        x: Where each point lies.
+        y: How high.
+
+    Raises:
+        DataError: There is not one y for each x.
+    """
+
+    name: str
+    x: Sequence[Number]
+    y: Sequence[Number]
+
+    def __post_init__(self) -> None:
+        if len(self.x) != len(self.y):
+            raise DataError(
+                f"series {self.name!r} has {len(self.x)} x and {len(self.y)} y, but a point needs "
+                "one of each; pass equally many"
+            )
+
+
+@dataclass(frozen=True)
+class Marker:
+    """A point with a word beside it, such as the best snapshot of a run."""
+
+    x: Number
+    y: Number
+    label: str
+
+
+def line_chart(
+    series: Sequence[Series],
+    *,
+    x_label: str,
+    y_label: str,
+    title: str = "",
+    markers: Sequence[Marker] = (),
+    log_x: bool = False,
+    log_y: bool = False,
+) -> Html:
+    """Draw curves over one pair of axes; moving over them reads off their values.
+
+    Of more than about 1200 points of a series only those are kept that change the picture: the
+    extremes of every short stretch. A point between two gaps is drawn as a dot.
+
+    Args:
+        series: One curve each.
+        x_label: What x is, with its unit.
+        y_label: What y is, with its unit.
+        title: A line above.
+        markers: Points to point out.
+        log_x: Let equal distances be equal ratios of x.
+        log_y: Let equal distances be equal ratios of y.
+
+    Example:
+        >>> chart = line_chart([Series("loss", [1, 2], [3.0, 2.5])], x_label="step", y_label="nats")
+        >>> "<svg" in chart.markup
+        True
+    """
+    cleaned = [_cleaned(each, log_x, log_y) for each in series]
+    x, y = _axes(cleaned, markers, log_x, log_y)
+    shapes = [bottom_axis(x, _TOP, _BOTTOM, x_label), left_axis(y, _LEFT, _RIGHT, y_label)]
+    shapes += [_curve(each, i, x, y) for i, each in enumerate(cleaned)]
+    shapes.append(f'<line class="rule" y1="{_TOP:g}" y2="{_BOTTOM:g}" visibility="hidden"/>')
+    shapes += [_mark(each, x, y) for each in markers if _has_place(each, log_x, log_y)]
+    if not any(_drawn(each) for each in cleaned):
+        shapes.append(no_values(_WIDTH, _HEIGHT))
+    return figure(
+        drawing(
+            "".join(shapes),
+            _WIDTH,
+            _HEIGHT,
+            title or f"{y_label} by {x_label}",
+            _readings(cleaned, x, y, x_label),
+        ),
+        title=title,
+        legend=legend([(each.name, line_sample(i)) for i, each in enumerate(series)]),
+        note=_left_out(series, log_x, log_y),
+    )
+
+
+def scatter_chart(series: Sequence[Series], *, x_label: str, y_label: str, title: str = "") -> Html:
+    """Draw points without joining them, a colour for each series.
+
+    Of more than about 1200 points of a series only the extremes of short stretches are drawn.
+    """
+    cleaned = [_cleaned(each, False, False) for each in series]
+    x, y = _axes(cleaned, (), False, False)
+    low, high = rounded_range(x.low, x.high)
+    x = replace(x, low=low, high=high)
+    shapes = [bottom_axis(x, _TOP, _BOTTOM, x_label), left_axis(y, _LEFT, _RIGHT, y_label)]
+    for i, each in enumerate(cleaned):
+        dots = "".join(_dot(x.place(a), y.place(b), 3) for a, b in _drawn(each))
+        shapes.append(f'<g class="f{i % NUM_SERIES_COLOURS}" fill-opacity=".65">{dots}</g>')
+    if not any(_drawn(each) for each in cleaned):
+        shapes.append(no_values(_WIDTH, _HEIGHT))
+    samples = [
+        (each.name, f'<circle class="f{i % NUM_SERIES_COLOURS}" cx="13" cy="5" r="4"/>')
+        for i, each in enumerate(series)
+    ]
+    return figure(
+        drawing("".join(shapes), _WIDTH, _HEIGHT, title or f"{y_label} by {x_label}"),
+        title=title,
+        legend=legend(samples),
+        note=_left_out(series, False, False),
+    )
+
+
+def histogram(
+    values: Sequence[Number], *, x_label: str, title: str = "", num_bins: int = 30
+) -> Html:
+    """Count values between round edges, and draw the counts.
+
+    A bin holds its lower edge and not its upper one; whole numbers get bins of a whole width.
+
+    Args:
+        values: What is counted.
+        x_label: What a value is, with its unit.
+        title: A line above.
+        num_bins: About how many bins; at most twice as many, usually fewer.
+
+    Raises:
+        DataError: `num_bins` is below 1.
+    """
+    if num_bins < 1:
+        raise DataError(f"num_bins is {num_bins}, but there must be at least 1; 30 is customary")
+    known = [value for value in values if is_drawable(value)]
+    step = _bin_width(known, num_bins)
+    counts: dict[int, int] = {}
+    for value in known:
+        place = math.floor(value / step + 1e-9)
+        counts[place] = counts.get(place, 0) + 1
+    first, last = min(counts, default=0), max(counts, default=0)
+    x = Axis(first * step, (last + 1) * step, _LEFT, _RIGHT)
+    y = Axis(0.0, rounded_range(0.0, max(counts.values(), default=1))[1], _BOTTOM, _TOP)
+    shapes = [left_axis(y, _LEFT, _RIGHT, "count"), bottom_axis(x, _BOTTOM, _BOTTOM, x_label)]
+    for place, count in sorted(counts.items()):
+        left, right = x.place(place * step), x.place((place + 1) * step)
+        ends = f"{format_number(place * step)} to {format_number((place + 1) * step)}"
+        shapes.append(
+            f'<rect class="f0" x="{left + 0.5:.1f}" y="{y.place(count):.1f}" '
+            f'width="{max(right - left - 1, 0.5):.1f}" height="{_BOTTOM - y.place(count):.1f}">'
+            f"<title>{ends}: {count:,}</title></rect>"
+        )
+    if not known:
+        shapes.append(no_values(_WIDTH, _HEIGHT))
+    return figure(
+        drawing("".join(shapes), _WIDTH, _HEIGHT, title or f"distribution of {x_label}"),
+        title=title,
+        note=_gap_note(len(values) - len(known), len(values), "finite"),
+    )
+
+
+def _bin_width(values: Sequence[Number], num_bins: int) -> float:
+    low, high = value_range(values)
+    step = tick_step(low, high, num_bins)
+    is_whole = all(value == int(value) for value in values)
+    return max(1.0, step) if is_whole else step
+
+
+def _cleaned(series: Series, log_x: bool, log_y: bool) -> Series:
+    """Thin a series, and make NaN of every point that has no place."""
+    x = [a if is_drawable(a, log_x) else math.nan for a in series.x]
+    y = [
+        b if is_drawable(b, log_y) and a == a else math.nan
+        for a, b in zip(x, series.y, strict=True)
+    ]
+    kept = points_worth_drawing(x, y)
+    return Series(series.name, [x[i] for i in kept], [y[i] for i in kept])
+
+
+def _drawn(series: Series) -> list[tuple[Number, Number]]:
+    return [(a, b) for a, b in zip(series.x, series.y, strict=True) if b == b]
+
+
+def _axes(
+    series: Sequence[Series], markers: Sequence[Marker], log_x: bool, log_y: bool
+) -> tuple[Axis, Axis]:
+    points = [point for each in series for point in _drawn(each)]
+    points += [(each.x, each.y) for each in markers if _has_place(each, log_x, log_y)]
+    low_x, high_x = value_range([x for x, _ in points], is_log=log_x)
+    low_y, high_y = value_range([y for _, y in points], is_log=log_y)
+    if not log_y:
+        low_y, high_y = padded_range(low_y, high_y)
+    return (
+        Axis(low_x, high_x, _LEFT, _RIGHT, is_log=log_x),
+        Axis(low_y, high_y, _BOTTOM, _TOP, is_log=log_y),
+    )
+
+
+def _curve(series: Series, number: int, x: Axis, y: Axis) -> str:
+    """Draw the stretches between gaps as lines, and those of one point as dots."""
+    thin = series_style(number, is_thin=len(series.x) > _MANY_POINTS)
+    stretches: list[list[str]] = [[]]
+    dots = []
+    for a, b in zip(series.x, series.y, strict=True):
+        if b != b:
+            stretches.append([])
+        else:
+            stretches[-1].append(f"{x.place(a):.1f},{y.place(b):.1f}")
+    lines = []
+    for stretch in stretches:
+        if len(stretch) == 1:
+            left, top = stretch[0].split(",")
+            dots.append(_dot(float(left), float(top), 2.5))
+        elif stretch:
+            lines.append(f'<polyline {thin} points="{" ".join(stretch)}"/>')
+    return "".join(lines) + f'<g class="f{number % NUM_SERIES_COLOURS}">{"".join(dots)}</g>'
+
+
+def _dot(left: Number, top: Number, radius: Number) -> str:
+    return f'<circle cx="{left:.1f}" cy="{top:.1f}" r="{radius:g}"/>'
+
+
+def _mark(marker: Marker, x: Axis, y: Axis) -> str:
+    left, top = x.place(marker.x), y.place(marker.y)
+    # The word goes where there is room: inwards, and below where the point is at the top.
+    anchor, shift = ("end", -9) if left > (_LEFT + _RIGHT) / 2 else ("start", 9)
+    drop = 18 if top < _TOP + 20 else -9
+    return (
+        f'<circle class="mark" cx="{left:.1f}" cy="{top:.1f}" r="4.5"/>'
+        f'<text class="strong halo" x="{left + shift:.1f}" y="{top + drop:.1f}" '
+        f'text-anchor="{anchor}">{escape(marker.label)}</text>'
+    )
+
+
+def _has_place(marker: Marker, log_x: bool, log_y: bool) -> bool:
+    return is_drawable(marker.x, log_x) and is_drawable(marker.y, log_y)
+
+
+def _readings(series: Sequence[Series], x: Axis, y: Axis, x_label: str) -> str:
+    """Give the script of the page the values that it shows under the pointer."""
+    axes = {
+        "x": {"low": x.low, "high": x.high, "log": x.is_log, "label": x_label},
+        "left": x.start,
+        "right": x.end,
+        "top": y.end,
+        "bottom": y.start,
+    }
+    values = [
+        {
+            "name": each.name,
+            "x": [_brief(a) for a, _ in points],
+            "y": [_brief(b) for _, b in points],
+        }
+        for each in series
+        for points in [_drawn(each)]
+    ]
+    return f' data-axes="{escape(_json(axes))}" data-series="{escape(_json(values))}"'
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def _brief(value: Number) -> Number:
+    """Keep seven digits that count, and no `.0`, in the interest of a small file."""
+    brief = float(f"{value:.7g}") if isinstance(value, float) else value
+    return int(brief) if brief == int(brief) and abs(brief) < 1e15 else brief
+
+
+def _left_out(series: Sequence[Series], log_x: bool, log_y: bool) -> str:
+    total = sum(len(each.x) for each in series)
+    drawn = sum(
+        is_drawable(a, log_x) and is_drawable(b, log_y)
+        for each in series
+        for a, b in zip(each.x, each.y, strict=True)
+    )
+    return _gap_note(total - drawn, total, "finite and positive" if log_x or log_y else "finite")
+
+
+def _gap_note(missing: int, total: int, wanted: str) -> str:
+    if not missing:
+        return ""
+    verb = "is" if missing == 1 else "are"
+    return f"{missing:,} of {total:,} values {verb} not {wanted}, and left out."

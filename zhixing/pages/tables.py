@@ -1,0 +1,159 @@
+"""Rows and columns, pairs of a name and a value, code, and the texts a model got wrong."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from zhixing.errors import DataError
+from zhixing.pages.html import Html, Number, collapsible, escape, format_number
+
+Cell = str | Number | Html | None
+_ALIGNMENTS = {"l": "", "r": ' class="r"', "c": ' class="c"'}
+
+
+@dataclass(frozen=True)
+class Quote:
+    """A text with what it is and what it was taken for.
+
+    Attributes:
+        text: The text itself.
+        label: Its true label.
+        predicted: The label it was given.
+        confidence: Probability of the predicted label, 0 to 1; None or NaN where there is none.
+    """
+
+    text: str
+    label: str
+    predicted: str
+    confidence: Number | None = None
+
+
+def table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Cell]],
+    *,
+    align: str = "",
+    caption: str = "",
+) -> Html:
+    """Set rows as a table whose headings sort it.
+
+    Fractions of one column get equally many decimals, and sort by their full value. None and NaN
+    are a dash, and sort last. Long texts fold.
+
+    Args:
+        columns: Headings.
+        rows: Cells, one for each heading.
+        align: A letter a column, `l`, `r` or `c`. Left empty, columns of numbers are set right.
+        caption: A line above.
+
+    Raises:
+        DataError: A row or `align` does not fit the columns, or a letter is unknown.
+
+    Example:
+        >>> table(["name", "F1"], [["news", 0.91]]).markup.count("<td")
+        2
+    """
+    for number, row in enumerate(rows):
+        if len(row) != len(columns):
+            raise DataError(
+                f"row {number} of the table has {len(row)} cells, but there are "
+                f"{len(columns)} columns; pass one cell for each"
+            )
+    classes = [_ALIGNMENTS[letter] for letter in _alignment(align, columns, rows)]
+    head = "".join(
+        f'<th scope="col"{css}><button type="button">{escape(name)}</button></th>'
+        for name, css in zip(columns, classes, strict=True)
+    )
+    decimals = [_decimals([row[i] for row in rows]) for i in range(len(columns))]
+    body = "\n".join("<tr>" + "".join(map(_cell, row, classes, decimals)) + "</tr>" for row in rows)
+    title = f"<caption>{escape(caption)}</caption>" if caption else ""
+    empty = "" if rows else '<p class="empty">No rows.</p>'
+    return Html(
+        f'<div class="scroll"><table class="sortable">{title}<thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table>{empty}</div>"
+    )
+
+
+def key_values(pairs: Sequence[tuple[str, Cell]]) -> Html:
+    """Set names with their values in a grid, for what is one line each.
+
+    Example:
+        >>> key_values([("rows", 872)]).markup
+        '<dl><div><dt>rows</dt><dd>872</dd></div></dl>'
+    """
+    items = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{_content(value)}</dd></div>" for name, value in pairs
+    )
+    return Html(f"<dl>{items}</dl>")
+
+
+def code_block(text: str) -> Html:
+    """Set text in even letters with its spaces and line breaks kept: commands, settings, JSON."""
+    return Html(f"<pre><code>{escape(text)}</code></pre>")
+
+
+def quote_list(quotes: Sequence[Quote], *, heading: str = "") -> Html:
+    """Show texts with their true and predicted labels, in the order given.
+
+    Meant for the hardest mistakes, the surest first. Long texts fold.
+    """
+    title = f'<p class="heading">{escape(heading)}</p>' if heading else ""
+    if not quotes:
+        return Html(f'<div>{title}<p class="empty">No texts.</p></div>')
+    return Html(f'<div>{title}<ol class="quotes">{"".join(map(_quote, quotes))}</ol></div>')
+
+
+def _quote(quote: Quote) -> str:
+    is_known = quote.confidence is not None and math.isfinite(quote.confidence)
+    sure = f" · {100 * (quote.confidence or 0):.1f} % sure" if is_known else ""
+    css = "right" if quote.label == quote.predicted else "wrong"
+    return (
+        f"<li>{collapsible(quote.text).markup}"
+        f'<div class="verdict">is <b class="right">{escape(quote.label)}</b> · taken for '
+        f'<b class="{css}">{escape(quote.predicted)}</b>{sure}</div></li>'
+    )
+
+
+def _cell(value: Cell, css: str, decimals: int) -> str:
+    key = ""
+    if isinstance(value, int | float) and value == value:  # NaN has no place in an order.
+        key = f' data-sort="{value + 0}"'  # True + 0 is 1.
+    content = _content(value)
+    if isinstance(value, float) and "e" not in content and math.isfinite(value):
+        content = f"{value:,.{decimals}f}".replace("-", "−")
+    return f"<td{css}{key}>{content}</td>"
+
+
+def _decimals(column: Sequence[Cell]) -> int:
+    """Count the decimals that the most precise fraction of a column is written with."""
+    written = [format_number(value) for value in column if isinstance(value, float)]
+    return max((len(each.partition(".")[2]) for each in written if "e" not in each), default=0)
+
+
+def _content(value: Cell) -> str:
+    if isinstance(value, Html):
+        return value.markup
+    if isinstance(value, str):
+        return collapsible(value).markup if len(value) > 280 else escape(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return format_number(value)
+
+
+def _alignment(align: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
+    """Check the letters given, or set a column right where it holds numbers and nothing else."""
+    if align and (len(align) != len(columns) or not set(align) <= set(_ALIGNMENTS)):
+        raise DataError(
+            f"align is {align!r}, but {len(columns)} columns need a letter each, of "
+            f"{', '.join(_ALIGNMENTS)}; leave it empty to have it chosen"
+        )
+    return align or "".join(
+        "r" if _is_numeric([row[i] for row in rows]) else "l" for i in range(len(columns))
+    )
+
+
+def _is_numeric(column: Sequence[Cell]) -> bool:
+    known = [value for value in column if value is not None]
+    return bool(known) and all(
+        isinstance(value, int | float) and not isinstance(value, bool) for value in known
+    )

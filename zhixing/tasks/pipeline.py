@@ -1,0 +1,204 @@
+"""Pipeline: tokenizer + model + task; text in, results out."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import overload
+
+import torch
+
+from zhixing.checkpoints.pretrained import Pretrained
+from zhixing.data.batch import Example
+from zhixing.data.table import Table
+from zhixing.errors import CheckpointError, ConfigError, DataError
+from zhixing.models.quantization import is_quantized, quantize
+from zhixing.models.transformer import Transformer
+from zhixing.tasks.classification import Classification, ClassificationTask
+from zhixing.tasks.running import Precision, logits_of, resolved
+
+
+@dataclass(frozen=True)
+class Options:
+    """How results are made of logits.
+
+    Attributes:
+        top_k: How many labels `scores` keeps; 0 for all.
+        threshold: Below this probability no label is given.
+        tokens_per_batch: Budget of a batch; 0 for what suits the device.
+    """
+
+    top_k: int = 0
+    threshold: float = 0.0
+    tokens_per_batch: int = 0
+
+    def __post_init__(self) -> None:
+        if self.top_k < 0 or self.tokens_per_batch < 0:
+            raise ConfigError(
+                f"top_k is {self.top_k} and tokens_per_batch is {self.tokens_per_batch}; "
+                f"both have to be at least 0"
+            )
+        if not 0.0 <= self.threshold <= 1.0:
+            raise ConfigError(f"threshold is {self.threshold}; it is a probability from 0 to 1")
+
+
+class Pipeline:
+    """Classify texts with a trained model.
+
+    All threads may share one: a call changes nothing but what it returns.
+
+    Example:
+        `zx.load("runs/reviews")("A moving, funny film.").label`
+    """
+
+    def __init__(
+        self,
+        pretrained: Pretrained,
+        *,
+        device: str = "cpu",
+        precision: Precision = "float32",
+    ) -> None:
+        config = pretrained.config
+        if config.head != "classification":
+            raise CheckpointError(
+                f"the model has no classification head (its head is {config.head!r}); "
+                f"train one with: zhixing train classify --data FILE --model FOLDER --out NEW"
+            )
+        self.pretrained = pretrained
+        self.card = pretrained.card
+        self.device = usable_device(device)
+        self.precision = resolved(precision, self.device)
+        self.model = _prepared(pretrained.model, self.device, self.precision)
+        self.task = ClassificationTask(
+            pretrained.tokenizer,
+            self.card.labels,
+            max_positions=config.max_positions,
+            is_multi_label=self.card.is_multi_label,
+        )
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Name the classes."""
+        return self.task.labels
+
+    @overload
+    def __call__(
+        self, texts: str, pairs: str | None = None, *, options: Options = Options()
+    ) -> Classification: ...
+
+    @overload
+    def __call__(
+        self,
+        texts: list[str] | tuple[str, ...],
+        pairs: list[str] | tuple[str, ...] | None = None,
+        *,
+        options: Options = Options(),
+    ) -> list[Classification]: ...
+
+    def __call__(
+        self,
+        texts: str | list[str] | tuple[str, ...],
+        pairs: str | list[str] | tuple[str, ...] | None = None,
+        *,
+        options: Options = Options(),
+    ) -> Classification | list[Classification]:
+        """Classify one text, or a list in order.
+
+        Args:
+            texts: One text gives one result, a list gives a list.
+            pairs: The second text of each, where the model was trained on pairs.
+            options: How results are made.
+
+        Raises:
+            DataError: If a text is not a string, or texts and pairs are unlike in number.
+        """
+        if isinstance(texts, str):
+            second = None if pairs is None else [_text(pairs, "pairs")]
+            return self.predict(_table([texts], second), options)[0]
+        seconds = None if pairs is None else [_text(pair, "pairs") for pair in pairs]
+        return self.predict(_table([_text(t, "texts") for t in texts], seconds), options)
+
+    def predict(self, table: Table, options: Options = Options()) -> list[Classification]:
+        """Classify all rows of a table, in order."""
+        if not table.texts:
+            return []
+        examples = self.task.encode(table)
+        return self.results(self.logits(examples, options), examples, options)
+
+    def stream(
+        self, tables: Iterable[Table], options: Options = Options()
+    ) -> Iterator[tuple[Table, list[Classification]]]:
+        """Classify tables one after the other, holding no more than one."""
+        for table in tables:
+            yield table, self.predict(table, options)
+
+    def logits(self, examples: Sequence[Example], options: Options = Options()) -> torch.Tensor:
+        """Give the uncalibrated logits of encoded texts, one row each."""
+        return logits_of(
+            self.model,
+            self.task,
+            examples,
+            device=self.device,
+            precision=self.precision,
+            tokens_per_batch=options.tokens_per_batch,
+        )
+
+    def results(
+        self, logits: torch.Tensor, examples: Sequence[Example], options: Options = Options()
+    ) -> list[Classification]:
+        """Turn logits into calibrated results."""
+        return self.task.decode(
+            logits,
+            examples,
+            temperature=self.card.temperature,
+            thresholds=self.card.thresholds,
+            threshold=options.threshold,
+            top_k=options.top_k,
+        )
+
+
+def usable_device(name: str) -> torch.device:
+    """Give a device that is there.
+
+    Raises:
+        ConfigError: If it is unknown or absent.
+    """
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"device is {name!r}; allowed are cpu, cuda, cuda:N and mps") from error
+    there = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not there.get(device.type, False):
+        usable = ", ".join(kind for kind, is_there in there.items() if is_there)
+        raise ConfigError(f"device {name!r} is not on this machine; usable here: {usable}")
+    return device
+
+
+def _prepared(model: Transformer, device: torch.device, precision: str) -> Transformer:
+    if precision == "int8" and not is_quantized(model):
+        if device.type != "cpu":
+            raise ConfigError(f"int8 runs on the CPU only, and the device is {device}; drop one")
+        quantize(model)
+    return model.to(device).requires_grad_(False)
+
+
+def _table(texts: list[str], pairs: list[str] | None) -> Table:
+    if pairs is not None and len(pairs) != len(texts):
+        raise DataError(f"there are {len(texts)} texts but {len(pairs)} pairs; give one a text")
+    return Table(
+        texts=texts,
+        pairs=pairs,
+        labels=None,
+        rows=list(range(1, len(texts) + 1)),
+        source="<list>",
+        is_multi_label=False,
+        columns={},
+    )
+
+
+def _text(value: object, name: str) -> str:
+    if not isinstance(value, str):
+        raise DataError(f"{name} holds a {type(value).__name__}; every text has to be a string")
+    return value

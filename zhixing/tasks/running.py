@@ -1,0 +1,102 @@
+"""A task over many examples: batches by length, logits in the order of the examples."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from zhixing.data.batch import Example
+from zhixing.data.loader import by_length
+from zhixing.errors import ConfigError
+from zhixing.models.transformer import Transformer
+from zhixing.tasks.task import Task
+
+Precision = Literal["float32", "bfloat16", "float16", "int8"]
+
+# On a CPU a batch should stay in its caches; on an accelerator it should fill it.
+CPU_TOKENS = 2048
+ACCELERATOR_TOKENS = 65536
+
+
+def resolved(precision: str, device: torch.device) -> str:
+    """Give the precision that "auto" stands for: bfloat16 where it is fast, else float32.
+
+    Raises:
+        ConfigError: If the precision is unknown.
+    """
+    allowed = ("auto", *get_args(Precision))
+    if precision not in allowed:
+        raise ConfigError(f"precision is {precision!r}; allowed are {', '.join(allowed)}")
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    return "bfloat16" if device.type == "cpu" and torch.cpu._is_amx_tile_supported() else "float32"
+
+
+@contextmanager
+def mixed_precision(device: torch.device, precision: str) -> Iterator[None]:
+    """Run matrix products in a narrower type; everything else stays as it is.
+
+    On a CPU "bfloat16" rounds the factors inside each product and keeps all tensors in float32:
+    that is more exact than casting the tensors, and faster by what the casts would cost.
+    """
+    if precision == "bfloat16" and device.type == "cpu":
+        before = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("medium")
+        try:
+            yield
+        finally:
+            torch.set_float32_matmul_precision(before)
+    elif precision in ("bfloat16", "float16"):
+        with torch.autocast(device.type, dtype=getattr(torch, precision)):
+            yield
+    else:
+        yield
+
+
+@torch.inference_mode()
+def logits_of(
+    model: Transformer,
+    task: Task,
+    examples: Sequence[Example],
+    *,
+    device: torch.device,
+    precision: str = "float32",
+    tokens_per_batch: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> Float[Tensor, "B C"]:
+    """Predict all examples.
+
+    Args:
+        model: On `device`.
+        task: Knows how to lay examples out.
+        examples: In any order; those of like length are computed together.
+        device: Where to compute.
+        precision: Of the matrix products.
+        tokens_per_batch: Budget; 0 for what suits the device.
+        progress: Is told the tokens of each batch that is done.
+
+    Returns:
+        Float32 logits on the CPU, in the order of the examples.
+    """
+    budget = tokens_per_batch or (CPU_TOKENS if device.type == "cpu" else ACCELERATOR_TOKENS)
+    sizes = [example.num_tokens for example in examples]
+    parts: list[Tensor] = []
+    order: list[int] = []
+    with mixed_precision(device, precision):
+        for rows in by_length(sizes, budget):
+            batch = task.collate([examples[row] for row in rows]).to(device)
+            parts.append(task.logits(model, batch).float().cpu())
+            order.extend(rows)
+            if progress is not None:
+                progress(batch.num_tokens)
+    if not parts:
+        return torch.zeros(0, model.config.num_classes)
+    joined = torch.cat(parts)
+    found = torch.empty_like(joined)
+    found[torch.tensor(order)] = joined
+    return found

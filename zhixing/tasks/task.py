@@ -1,0 +1,58 @@
+"""What every task promises to the loop, the evaluation and the pipeline."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from jaxtyping import Float
+from torch import Tensor
+
+from zhixing.data.batch import Batch, Example
+from zhixing.data.table import Table
+from zhixing.layers.dropout import Noise
+from zhixing.models.transformer import Transformer
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Hold a loss that has not been divided yet.
+
+    Attributes:
+        total: Sum over the targets, each times its weight.
+        weight: Sum of the weights; for plain targets, their number.
+    """
+
+    total: Float[Tensor, ""]
+    weight: float
+
+
+class Task(Protocol):
+    """Know how text becomes tensors and tensors become results, for one kind of work.
+
+    The training loop knows of a task only that it has examples, batches and a loss.
+    """
+
+    def encode(self, table: Table) -> list[Example]:
+        """Turn rows of text into examples, any length of text included."""
+
+    def collate(self, examples: Sequence[Example]) -> Batch:
+        """Lay examples end to end."""
+
+    def weight(self, batch: Batch) -> float:
+        """Tell by what the batch's summed loss is to be divided, before anything is computed."""
+
+    def loss(
+        self,
+        model: Transformer,
+        batch: Batch,
+        *,
+        noise: Noise | None = None,
+        recompute: bool = False,
+    ) -> Loss:
+        """Compute the summed loss of a batch."""
+
+    def logits(self, model: Transformer, batch: Batch) -> Float[Tensor, "B C"]:
+        """Compute what the model says of each example, before it becomes a result."""
+
+    def score(self, logits: Float[Tensor, "B C"], examples: Sequence[Example]) -> dict[str, float]:
+        """Compute the task's metrics over a whole set, each by its name, and "loss"."""

@@ -1,0 +1,241 @@
+"""A tokenizer from a model's folder, and back into one."""
+
+import json
+import math
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+from tokenizers import AddedToken, normalizers, pre_tokenizers
+
+from zhixing.errors import FileError, TokenizerError
+from zhixing.tokenization.legacy import read_byte_pairs, read_word_pieces
+from zhixing.tokenization.sentencepiece_model import read_sentencepiece
+from zhixing.tokenization.settings import (
+    CONFIG_FILE,
+    TOKENS_MAP_FILE,
+    Settings,
+    read_bytes,
+    read_object,
+    read_settings,
+    read_text,
+)
+from zhixing.tokenization.special_tokens import SpecialTokens, guess_special_tokens
+from zhixing.tokenization.tokenizer import Tokenizer
+
+TOKENIZER_FILE = "tokenizer.json"
+_WORD_PIECES, _VOCABULARY, _MERGES = "vocab.txt", "vocab.json", "merges.txt"
+_SENTENCEPIECES = ("sentencepiece.bpe.model", "spiece.model")
+# The classes of the reference library that take a tokenizer.json as it is; all others lay the
+# switches of tokenizer_config.json over it.
+_VERBATIM_CLASSES = ("PreTrainedTokenizerFast", "TokenizersBackend")
+# Alone on its line: no text in a JSON file can look so.
+_SCORE = re.compile(r"(?m)^(?P<sign> *-?)(?P<whole>\d+)\.(?P<decimals>\d+)$")
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """Read the tokenizer of a model's folder, from the newest kind of file that is there.
+
+    In this order: `tokenizer.json`; `vocab.txt`; `vocab.json` with `merges.txt`;
+    `sentencepiece.bpe.model`, `spiece.model`, or the only other `*.model`. Options and roles come
+    from `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json`; special tokens
+    that the vocabulary lacks are added to it, as the reference library does.
+
+    Truncation and padding stored in a `tokenizer.json` are not obeyed.
+
+    Raises:
+        FileError: A file cannot be read.
+        TokenizerError: No tokenizer is there, or a file is damaged or contradicts another.
+    """
+    if not folder.is_dir():
+        raise TokenizerError(f"{folder} is no folder; give the folder with the tokenizer's files")
+    settings = read_settings(folder)
+    path = folder / TOKENIZER_FILE
+    if path.exists():
+        backend = _read_backend(path)
+        _apply_switches(backend, settings)
+    else:
+        backend = _read_legacy(folder, settings)
+    named = settings.special
+    if named == SpecialTokens() or not path.exists():
+        named = named.or_else(
+            guess_special_tokens(lambda text: backend.token_to_id(text) is not None)
+        )
+    _add_tokens(backend, named, settings, folder)
+    return Tokenizer(backend, named, max_length=settings.max_length)
+
+
+def save_tokenizer(tokenizer: Tokenizer, folder: Path, *, max_length: int | None = None) -> None:
+    """Write a tokenizer as `tokenizer.json`, with the two files that name its roles.
+
+    The reference library's `AutoTokenizer` opens the folder and gives the same ids. No truncation
+    and no padding is written. A file is written under another name and then renamed, so that
+    none is ever seen half written.
+
+    Args:
+        tokenizer: What to save.
+        folder: Made if it is absent; the three files in it are replaced.
+        max_length: How many tokens the model takes, for other programs (`model_max_length`);
+            left out, what the tokenizer's own files said.
+
+    Raises:
+        FileError: The folder or a file cannot be written.
+    """
+    roles = tokenizer.special.to_hugging_face()
+    inputs = ["input_ids", "token_type_ids", "attention_mask"]
+    if not tokenizer.has_token_types:
+        inputs.remove("token_type_ids")
+    config: dict[str, Any] = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "clean_up_tokenization_spaces": False,
+        "model_input_names": inputs,
+        **roles,
+    }
+    length = tokenizer.max_length if max_length is None else max_length
+    if length is not None:
+        config["model_max_length"] = length
+    contents = {
+        TOKENIZER_FILE: _SCORE.sub(_lasting_score, tokenizer.to_json(pretty=True)),
+        CONFIG_FILE: json.dumps(config, ensure_ascii=False, indent=2),
+        TOKENS_MAP_FILE: json.dumps(roles, ensure_ascii=False, indent=2),
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in contents.items():
+            _write(folder / name, content + "\n")
+    except OSError as error:
+        raise FileError(
+            f"{folder} cannot be written ({error.strerror}); choose a folder that can"
+        ) from error
+
+
+def _write(path: Path, content: str) -> None:
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _lasting_score(match: re.Match[str]) -> str:
+    """Spell a score so that it comes back from the file bit for bit, if any spelling does.
+
+    The library writes the shortest digits that are right, but reads all digits as one whole
+    number and divides it by a power of ten. Beyond 2^53 both round, and a unigram model whose
+    scores move by one bit splits `aaaaaa` in another way, of several equally good ones.
+    """
+    sign, whole, decimals = match.group("sign", "whole", "decimals")
+    value = float(f"{whole}.{decimals}")
+    number, power = int(whole + decimals), len(decimals)
+    while number < 2**64 and power <= 22:
+        step = max(1, int(math.ulp(float(number))))
+        for distance in range(0, 8 * step, step):
+            for near in (number - distance, number + distance):
+                if float(near) / 10.0**power == value:
+                    spelled = str(near).rjust(power + 1, "0")
+                    return f"{sign}{spelled[:-power]}.{spelled[-power:]}"
+        number, power = 10 * number, power + 1
+    return match.group()
+
+
+def _read_backend(path: Path) -> tokenizers.Tokenizer:
+    try:
+        return tokenizers.Tokenizer.from_buffer(read_bytes(path))
+    except FileError:
+        raise
+    # The library raises nothing narrower.
+    except Exception as error:
+        # These two know the position, or the byte, and raise if the fault is one of theirs.
+        read_text(path)
+        read_object(path)
+        raise TokenizerError(
+            f"{path} is JSON, but no tokenizer ({error}); fetch it again, or save it with the"
+            " tokenizers library in use here"
+        ) from error
+
+
+def _read_legacy(folder: Path, settings: Settings) -> tokenizers.Tokenizer:
+    vocabulary, merges = folder / _VOCABULARY, folder / _MERGES
+    if (folder / _WORD_PIECES).exists():
+        return read_word_pieces(folder / _WORD_PIECES, settings)
+    if vocabulary.exists() and merges.exists():
+        return read_byte_pairs(vocabulary, merges, settings)
+    if vocabulary.exists() or merges.exists():
+        there, absent = (vocabulary, merges) if vocabulary.exists() else (merges, vocabulary)
+        raise TokenizerError(
+            f"{there} is there without {absent.name}, and neither says enough alone; add"
+            f" {absent.name}, or a {TOKENIZER_FILE}"
+        )
+    path = _find_sentencepiece(folder)
+    return read_sentencepiece(read_bytes(path), settings, name=str(path))
+
+
+def _find_sentencepiece(folder: Path) -> Path:
+    usual = [folder / name for name in _SENTENCEPIECES if (folder / name).exists()]
+    found = usual[:1] or sorted(folder.glob("*.model"))
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise TokenizerError(
+            f"{folder} has several sentencepiece models, {names}; rename the one that is meant to"
+            f" {_SENTENCEPIECES[0]}"
+        )
+    if not found:
+        wanted = f"{TOKENIZER_FILE}, {_WORD_PIECES}, {_VOCABULARY} with {_MERGES}, or *.model"
+        raise TokenizerError(
+            f"{folder} has no tokenizer: none of {wanted}; give the folder that holds the"
+            " tokenizer's files"
+        )
+    return found[0]
+
+
+def _apply_switches(backend: tokenizers.Tokenizer, settings: Settings) -> None:
+    if settings.values.get("tokenizer_class") in _VERBATIM_CLASSES:
+        return
+    normalizer, pre_tokenizer = backend.normalizer, backend.pre_tokenizer
+    if isinstance(normalizer, normalizers.BertNormalizer):
+        backend.normalizer = normalizers.BertNormalizer(
+            clean_text=normalizer.clean_text,
+            handle_chinese_chars=settings.flag(
+                "tokenize_chinese_chars", normalizer.handle_chinese_chars
+            ),
+            strip_accents=settings.optional_flag("strip_accents", normalizer.strip_accents),
+            lowercase=settings.flag("do_lower_case", normalizer.lowercase),
+        )
+    if isinstance(pre_tokenizer, pre_tokenizers.ByteLevel):
+        backend.pre_tokenizer = pre_tokenizers.ByteLevel(
+            add_prefix_space=settings.flag("add_prefix_space", pre_tokenizer.add_prefix_space),
+            trim_offsets=pre_tokenizer.trim_offsets,
+            use_regex=pre_tokenizer.use_regex,
+        )
+
+
+def _add_tokens(
+    backend: tokenizers.Tokenizer, special: SpecialTokens, settings: Settings, folder: Path
+) -> None:
+    """Make the special tokens match in a text, and append those that the vocabulary lacks."""
+    known = {token.content for token in backend.get_added_tokens_decoder().values()}
+    for token_id, token in settings.added.items():
+        if token.content not in known:
+            backend.add_tokens([token])
+            known.add(token.content)
+        actual = backend.token_to_id(token.content)
+        if actual != token_id:
+            raise TokenizerError(
+                f"{folder}: the added token {token.content!r} has the id {token_id} in"
+                f" {CONFIG_FILE} or added_tokens.json, but {actual} in the vocabulary; the files"
+                " do not belong together, fetch them all again"
+            )
+    spells_spaces = not isinstance(backend.model, tokenizers.models.WordPiece)
+    for text in special.texts():
+        if text not in known:
+            # fairseq drops the space before a mask, whose pieces begin with their space. The
+            # reference library did so up to version 4, and no longer does.
+            takes_space = spells_spaces and text == special.mask
+            token = AddedToken(text, lstrip=takes_space, normalized=False, special=True)
+            backend.add_special_tokens([settings.matching.get(text, token)])

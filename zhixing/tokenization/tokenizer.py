@@ -1,0 +1,262 @@
+"""Text to token ids and back, with the place of every token in the text."""
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import tokenizers
+from tokenizers.models import WordLevel
+
+from zhixing.errors import DataError, TokenizerError
+from zhixing.tokenization.special_tokens import HUGGING_FACE_KEYS, SpecialTokens
+
+# Ids that no vocabulary reaches: they mark the places of the two texts in a template.
+_FIRST, _SECOND = 2**32 - 2, 2**32 - 1
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The tokens of one text, without special tokens around it.
+
+    Args:
+        ids: One id a token.
+        pieces: The vocabulary's own spelling of each token (`##ing`, `Ġthe`, `▁de`).
+        offsets: First and one past the last character of each token, counted in the characters
+            of the text as it was given. Tokens that are parts of one character share its place;
+            a byte-level or sentencepiece token may include the space before its word.
+    """
+
+    ids: list[int]
+    pieces: list[str]
+    offsets: list[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Wrapped:
+    """One or two texts inside the model's template, ready for the model.
+
+    Args:
+        input_ids: The texts' ids with the special tokens around them.
+        token_type_ids: For each position which text it belongs to, as the model was trained.
+    """
+
+    input_ids: list[int]
+    token_type_ids: list[int]
+
+
+class _Part(NamedTuple):
+    """A stretch of a template: fixed ids, or the place of the first or second text."""
+
+    fixed: tuple[int, ...]
+    text: int | None
+    token_type: int
+
+
+class Tokenizer:
+    """Turn texts into ids, exactly as the reference library does, and never cut or pad them.
+
+    A special token that is spelled out in a text (`"[MASK]"`) becomes that token, as in the
+    reference library; whoever reads texts of strangers can look for `special.texts()` in them.
+
+    The object never changes after it is built, so that threads may share it.
+
+    Args:
+        backend: Taken over: its truncation and padding are switched off for good.
+        special: The roles; every text must be in the vocabulary.
+        max_length: How many tokens the tokenizer's files say that the model takes. Nothing here
+            obeys it.
+
+    Attributes:
+        vocab_size: Largest id + 1, with added tokens.
+        special: The roles and their texts.
+        max_length: As given.
+        start_id: Id of the role, as are the six below; `None` where the role is absent.
+
+    Raises:
+        TokenizerError: A role's text is not in the vocabulary.
+
+    Example:
+        >>> words = tokenizers.Tokenizer(WordLevel({"[UNK]": 0, "hello": 1}, unk_token="[UNK]"))
+        >>> Tokenizer(words, SpecialTokens(unknown="[UNK]")).ids(["hello", "goodbye", ""])
+        [[1], [0], []]
+    """
+
+    start_id: int | None
+    end_id: int | None
+    unknown_id: int | None
+    separator_id: int | None
+    padding_id: int | None
+    classify_id: int | None
+    mask_id: int | None
+
+    def __init__(
+        self,
+        backend: tokenizers.Tokenizer,
+        special: SpecialTokens | None = None,
+        *,
+        max_length: int | None = None,
+    ) -> None:
+        backend.no_truncation()
+        backend.no_padding()
+        self._backend = backend
+        self.special = special or SpecialTokens()
+        self.max_length = max_length
+        self.vocab_size: int = 1 + max(
+            backend.get_vocab(with_added_tokens=True).values(), default=-1
+        )
+        missing = [text for text in self.special.texts() if backend.token_to_id(text) is None]
+        if missing:
+            raise TokenizerError(
+                f"the special tokens {missing} are not among the {self.vocab_size} pieces of the"
+                " vocabulary; add them to it, or leave their roles empty"
+            )
+        roles = self.special.roles()
+        for role in HUGGING_FACE_KEYS:
+            token_id = backend.token_to_id(roles[role]) if role in roles else None
+            setattr(self, f"{role}_id", token_id)
+        self._single = _template(backend, pair=False)
+        self._pair = _template(backend, pair=True)
+
+    def ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Give the ids of many texts at once, on all cores, without special tokens.
+
+        A text is never cut, and none that is empty has ids.
+
+        Raises:
+            DataError: A text holds a lone surrogate, or `texts` is one text.
+        """
+        if isinstance(texts, str):
+            raise DataError(
+                f"texts is one text, {texts[:40]!r}, where a list of texts is needed; put it in"
+                " brackets"
+            )
+        try:
+            encodings = self._backend.encode_batch_fast(list(texts), add_special_tokens=False)
+        except TypeError as error:
+            for row, text in enumerate(texts):
+                refuse_surrogates(text, name=f"text {row}", cause=error)
+            raise
+        return [encoding.ids for encoding in encodings]
+
+    def tokens(self, text: str) -> Tokens:
+        """Give the tokens of one text with their places, without special tokens.
+
+        Raises:
+            DataError: The text holds a lone surrogate.
+        """
+        try:
+            encoding = self._backend.encode(text, add_special_tokens=False)
+        except TypeError as error:
+            refuse_surrogates(text, name="the text", cause=error)
+            raise
+        # `encoding.tokens` has the text's own spelling of special tokens, such as " <mask>".
+        pieces = [str(self._backend.id_to_token(token_id)) for token_id in encoding.ids]
+        return Tokens(encoding.ids, pieces, encoding.offsets)
+
+    def wrap(self, ids: Sequence[int], pair: Sequence[int] | None = None) -> Wrapped:
+        """Put the model's special tokens around one text, or around two.
+
+        The template is the tokenizer file's own: BERT's `[CLS] a [SEP] b [SEP]` with types 0 and
+        1, RoBERTa's `<s> a </s></s> b </s>` with type 0 throughout, or nothing at all.
+        """
+        input_ids: list[int] = []
+        token_type_ids: list[int] = []
+        for fixed, text, token_type in self._single if pair is None else self._pair:
+            own = fixed if text is None else ids if text == 0 or pair is None else pair
+            input_ids += own
+            token_type_ids += [token_type] * len(own)
+        return Wrapped(input_ids, token_type_ids)
+
+    def num_special(self, *, pair: bool) -> int:
+        """Count the tokens that `wrap` puts around one text, or around two."""
+        return sum(len(part.fixed) for part in (self._pair if pair else self._single))
+
+    @property
+    def has_token_types(self) -> bool:
+        """Tell whether the model was trained to tell two texts apart by their types.
+
+        A tokenizer that classifies nothing numbers two texts, too, but its model knows no types.
+        """
+        return self.classify_id is not None and any(part.token_type for part in self._pair)
+
+    def decode(self, ids: Sequence[int], *, keep_special: bool = False) -> str:
+        """Give the text that ids stand for, without special tokens unless they are asked for.
+
+        Byte-level tokenizers give back the very text; others what their normalizer left of it,
+        with spaces at the usual places. Ids beyond the vocabulary have no text and add none: a
+        model's table of embeddings is often rounded up to more rows than there are pieces.
+        """
+        return str(self._backend.decode(list(ids), skip_special_tokens=not keep_special))
+
+    def piece(self, token_id: int) -> str:
+        """Give the vocabulary's own spelling of one token.
+
+        Raises:
+            TokenizerError: No piece has this id.
+        """
+        piece = self._backend.id_to_token(token_id) if token_id >= 0 else None
+        if piece is None:
+            raise TokenizerError(
+                f"token id {token_id} has no piece; the vocabulary's ids are 0 to"
+                f" {self.vocab_size - 1}"
+            )
+        return str(piece)
+
+    def id_of(self, piece: str) -> int | None:
+        """Give the id of a piece in the vocabulary's own spelling, `None` where it has none."""
+        token_id: int | None = self._backend.token_to_id(piece)
+        return token_id
+
+    def to_json(self, *, pretty: bool = False) -> str:
+        """Write all that decides about ids as the content of a `tokenizer.json`."""
+        return str(self._backend.to_str(pretty=pretty))
+
+    def fingerprint(self) -> str:
+        """Give a sha256 over the serialized tokenizer: equal fingerprints give equal ids."""
+        # Scores are compared by the nine digits that single precision has: the library that
+        # writes and reads them may change the last digit on the way.
+        content = json.loads(self.to_json(), parse_float=lambda score: f"{float(score):.9g}")
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def refuse_surrogates(text: str, *, name: str, cause: BaseException | None = None) -> None:
+    """Refuse a text with half of a surrogate pair, which has no bytes in UTF-8.
+
+    Args:
+        text: Any text; values that are no text are left to others.
+        name: What the message calls it.
+        cause: The error that led here.
+
+    Raises:
+        DataError: The position and the code of the first such character.
+    """
+    if not isinstance(text, str):
+        return
+    found = _SURROGATE.search(text)
+    if found is not None:
+        raise DataError(
+            f"{name} has a lone surrogate, U+{ord(found.group()):04X}, at character"
+            f" {found.start()}, which is no character; replace it, for example with U+FFFD"
+        ) from cause
+
+
+def _template(backend: tokenizers.Tokenizer, *, pair: bool) -> tuple[_Part, ...]:
+    # A probe, rather than a reading of the serialized post-processor, knows every kind of
+    # post-processor and every sequence of them.
+    probe = tokenizers.Tokenizer(WordLevel({"a": _FIRST, "b": _SECOND}, unk_token="a"))
+    if backend.post_processor is not None:
+        probe.post_processor = backend.post_processor
+    encoding = probe.encode("a", "b") if pair else probe.encode("a")
+    parts: list[_Part] = []
+    for token_id, token_type in zip(encoding.ids, encoding.type_ids, strict=True):
+        if token_id >= _FIRST:
+            parts.append(_Part((), token_id - _FIRST, token_type))
+        elif parts and parts[-1].text is None and parts[-1].token_type == token_type:
+            parts[-1] = _Part((*parts[-1].fixed, token_id), None, token_type)
+        else:
+            parts.append(_Part((token_id,), None, token_type))
+    return tuple(parts)

@@ -1,0 +1,61 @@
+"""What a training run tells whoever watches it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """One optimizer step is done.
+
+    Attributes:
+        step: From 1.
+        total: Steps the whole run will take.
+        epoch: Share of the data read so far, in epochs.
+        loss: Mean over the step's targets.
+        rate: The learning rate used.
+        gradient_norm: Before clipping.
+        tokens: Read in this step.
+        seconds: That it took.
+    """
+
+    step: int
+    total: int
+    epoch: float
+    loss: float
+    rate: float
+    gradient_norm: float
+    tokens: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """Validation was scored; `is_best` if by the chosen metric it never was better."""
+
+    step: int
+    epoch: float
+    scores: Mapping[str, float]
+    is_best: bool
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A snapshot was written."""
+
+    step: int
+    path: Path
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The run is over: it came to its end, stopped early, or was asked to stop."""
+
+    step: int
+    reason: str
+
+
+Event = Stepped | Evaluated | Saved | Ended

@@ -1,0 +1,180 @@
+"""AdamW over a model's parameters, and a dense embedding gradient that is cheap to clear."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from torch import Tensor, nn
+
+from zhixing.models.transformer import Transformer
+from zhixing.training.config import TrainingConfig
+
+HEADS = ("pooler.", "classification.", "vocabulary.")
+
+
+def layer_of(name: str, num_layers: int) -> int:
+    """Tell how high a parameter lies: 0 for the embedding, then the blocks, then the head.
+
+    Example:
+        >>> layer_of("encoder.blocks.2.attention.output.weight", 6)
+        3
+    """
+    if name.startswith("embedding."):
+        return 0
+    parts = name.split(".")
+    if parts[0] == "encoder" and parts[1] == "blocks":
+        return int(parts[2]) + 1
+    return num_layers + 1
+
+
+def decays(name: str, parameter: nn.Parameter) -> bool:
+    """Tell whether weight decay pulls at a parameter: at matrices, not at biases and norms."""
+    return parameter.dim() > 1 and not name.endswith(".bias")
+
+
+def parameter_groups(model: Transformer, config: TrainingConfig) -> list[dict[str, Any]]:
+    """Part the trained parameters by rate and decay; each group carries its rate's factor."""
+    top = model.config.encoder_layers + 1
+    groups: dict[tuple[float, float], dict[str, Any]] = {}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        factor = config.layer_rate_decay ** (top - layer_of(name, model.config.encoder_layers))
+        if name.startswith(HEADS):
+            factor *= config.head_rate_factor
+        decay = config.weight_decay if decays(name, parameter) else 0.0
+        group = groups.setdefault(
+            (factor, decay), {"params": [], "weight_decay": decay, "factor": factor}
+        )
+        group["params"].append(parameter)
+    return list(groups.values())
+
+
+def make_optimizer(model: Transformer, config: TrainingConfig) -> torch.optim.AdamW:
+    """Make the optimizer of a run.
+
+    Source:
+        Loshchilov & Hutter 2019, "Decoupled weight decay regularization", arXiv:1711.05101,
+        algorithm 2.
+    """
+    return torch.optim.AdamW(
+        parameter_groups(model, config),
+        lr=config.rate,
+        betas=(config.beta1, config.beta2),
+        eps=config.epsilon,
+        fused=True,
+    )
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Set the rate of every group, each by its own factor."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["factor"]
+
+
+class EmbeddingGradient:
+    """Keep the token table's dense gradient between steps, clearing only the rows last touched.
+
+    A fresh dense gradient of a 30,000-word table costs more to fill with zeros, step by step, than
+    most batches cost to add up. Backward here adds sparse rows onto one lasting buffer; what the
+    optimizer sees is the same dense gradient, bit for bit, as the plain way gives.
+    """
+
+    def __init__(self, table: nn.Embedding) -> None:
+        self.table = table
+        self.touched: list[Int[Tensor, " N"]] = []
+        table.sparse = True
+        table.weight.grad = torch.zeros_like(table.weight)
+        self.hook = table.register_forward_pre_hook(self._note)
+
+    def _note(self, _: nn.Module, args: tuple[Tensor, ...]) -> None:
+        if torch.is_grad_enabled():
+            self.touched.append(args[0].detach())
+
+    def clear(self) -> None:
+        """Zero the rows that were touched since the last call."""
+        if self.touched and self.table.weight.grad is not None:
+            self.table.weight.grad[torch.cat(self.touched).unique()] = 0.0
+        self.touched = []
+
+    def norm_squared(self) -> float:
+        """Sum the squares of the gradient over the touched rows; all others are zero."""
+        if not self.touched or self.table.weight.grad is None:
+            return 0.0
+        rows = self.table.weight.grad[torch.cat(self.touched).unique()]
+        return float(rows.square().sum())
+
+    def scale(self, factor: float) -> None:
+        """Multiply the touched rows."""
+        if self.touched and self.table.weight.grad is not None:
+            self.table.weight.grad[torch.cat(self.touched).unique()] *= factor
+
+    def release(self) -> None:
+        """Give the table back as it was."""
+        self.hook.remove()
+        self.table.sparse = False
+        self.table.weight.grad = None
+
+
+class Gradients:
+    """Clear, measure and clip the gradients of a model."""
+
+    def __init__(self, model: Transformer, *, keeps_rows: bool) -> None:
+        table = model.embedding.tokens
+        self.table: EmbeddingGradient | None = None
+        if keeps_rows and isinstance(table, nn.Embedding) and table.weight.requires_grad:
+            self.table = EmbeddingGradient(table)
+        self.others = [
+            p
+            for p in model.parameters()
+            if p.requires_grad and (self.table is None or p is not table.weight)
+        ]
+
+    def clear(self) -> None:
+        """Set all gradients to zero, or to none."""
+        for parameter in self.others:
+            parameter.grad = None
+        if self.table is not None:
+            self.table.clear()
+
+    def clip(self, longest: float) -> float:
+        """Shorten the gradient to at most `longest`, if that is above 0.
+
+        Returns:
+            The norm before.
+
+        Source:
+            Pascanu et al. 2013, arXiv:1211.5063, algorithm 1.
+        """
+        given = [p.grad for p in self.others if p.grad is not None]
+        squares = [float(norm) ** 2 for norm in torch._foreach_norm(given)] if given else [0.0]
+        if self.table is not None:
+            squares.append(self.table.norm_squared())
+        norm = math.sqrt(sum(squares))
+        if 0.0 < longest < norm and math.isfinite(norm):
+            torch._foreach_mul_(given, longest / norm)
+            if self.table is not None:
+                self.table.scale(longest / norm)
+        return norm
+
+    def release(self) -> None:
+        """Undo what was done to the model."""
+        if self.table is not None:
+            self.table.release()
+
+
+def freeze(model: Transformer, config: TrainingConfig) -> None:
+    """Take parameters out of training: the embedding, the lowest layers."""
+    for name, parameter in model.named_parameters():
+        layer = layer_of(name, model.config.encoder_layers)
+        if (layer == 0 and (config.freeze_embedding or config.freeze_layers)) or (
+            0 < layer <= config.freeze_layers
+        ):
+            parameter.requires_grad_(False)
+
+
+def count(parameters: Iterable[nn.Parameter]) -> int:
+    """Count the numbers in some parameters."""
+    return sum(parameter.numel() for parameter in parameters)

@@ -1,0 +1,181 @@
+"""Snapshots: a run's whole state at a step boundary, atomic, checksummed, bounded in number."""
+
+import platform
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zhixing.checkpoints.files import (
+    read_json,
+    read_tensors,
+    sha256_of,
+    whole_folder,
+    write_json,
+    write_tensors,
+)
+from zhixing.errors import CheckpointError, FileError
+
+MODEL, OPTIMIZER, STATE, SUMS = (
+    "model.safetensors",
+    "optimizer.safetensors",
+    "state.json",
+    "sha256.json",
+)
+
+
+@dataclass(frozen=True)
+class LoopState:
+    """Where a run stands: after `step` steps, `batch` batches into `epoch`.
+
+    Attributes:
+        step: Optimizer steps done.
+        epoch: From 0.
+        batch: Batches of this epoch already read; with the epoch, the loader's position.
+        best: Best score of the chosen metric so far.
+        best_step: The step that had it.
+        worse: Evaluations in a row without improvement.
+        first_loss: Loss of the first step, by which an explosion is recognized.
+        seconds: Time spent in steps.
+        tokens: Tokens read.
+        loss_scale: Of float16; 0 where there is none.
+        scale_growth: Steps since the loss scale last changed.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    batch: int = 0
+    best: float | None = None
+    best_step: int = 0
+    worse: int = 0
+    first_loss: float | None = None
+    seconds: float = 0.0
+    tokens: int = 0
+    loss_scale: float = 0.0
+    scale_growth: int = 0
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A run's state as read from a disk."""
+
+    state: LoopState
+    weights: dict[str, Tensor]
+    moments: dict[str, Tensor]
+    machine: dict[str, Any]
+
+
+def machine_facts() -> dict[str, Any]:
+    """Tell what a bit-identical resume depends on."""
+    return {
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "machine": platform.machine(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+    }
+
+
+def moments_of(optimizer: torch.optim.Optimizer, names: Mapping[Tensor, str]) -> dict[str, Tensor]:
+    """Give the optimizer's state by parameter name."""
+    return {
+        f"{names[parameter]}|{key}": value
+        for parameter, state in optimizer.state.items()
+        for key, value in state.items()
+    }
+
+
+def restore_moments(
+    optimizer: torch.optim.Optimizer, names: Mapping[Tensor, str], moments: Mapping[str, Tensor]
+) -> None:
+    """Put the optimizer's state back."""
+    by_name = {name: parameter for parameter, name in names.items()}
+    for key, value in moments.items():
+        name, _, part = key.rpartition("|")
+        parameter = by_name[name]
+        place = parameter.device if part != "step" else value.device
+        optimizer.state[parameter][part] = value.to(place)
+
+
+class Snapshots:
+    """Write, find and read the snapshots of one run folder.
+
+    Args:
+        folder: Holds one folder a snapshot, named after its step.
+        keep: How many of the newest stay.
+    """
+
+    def __init__(self, folder: Path, *, keep: int) -> None:
+        self.folder = folder
+        self.keep = keep
+
+    def write(
+        self, state: LoopState, weights: Mapping[str, Tensor], moments: Mapping[str, Tensor]
+    ) -> Path:
+        """Write a snapshot, whole or not at all, then remove the oldest beyond `keep`."""
+        place = self.folder / f"step-{state.step:08d}"
+        with whole_folder(place, overwrite=True) as folder:
+            write_tensors(folder / MODEL, weights, {})
+            write_tensors(folder / OPTIMIZER, moments, {})
+            write_json(folder / STATE, {"state": asdict(state), "machine": machine_facts()})
+            sums = {name: sha256_of(folder / name) for name in (MODEL, OPTIMIZER, STATE)}
+            write_json(folder / SUMS, sums)
+        for old in self.all()[: -self.keep]:
+            shutil.rmtree(old)
+        return place
+
+    def all(self) -> list[Path]:
+        """List the snapshots, the oldest first."""
+        return sorted(p for p in self.folder.glob("step-*") if p.is_dir())
+
+    def newest(self) -> tuple[Snapshot | None, list[str]]:
+        """Read the newest snapshot that is whole.
+
+        Returns:
+            The snapshot, or None if no one is whole; and a sentence for each that is not.
+        """
+        faults: list[str] = []
+        for path in reversed(self.all()):
+            try:
+                return read_snapshot(path), faults
+            except (CheckpointError, FileError, KeyError) as error:
+                faults.append(f"{path.name} is damaged and is passed over ({error})")
+        return None, faults
+
+
+def read_snapshot(folder: Path) -> Snapshot:
+    """Read a snapshot and check every byte of it.
+
+    Raises:
+        CheckpointError: If a file is absent or is not what was written.
+    """
+    sums = read_json(folder / SUMS)
+    for name in (MODEL, OPTIMIZER, STATE):
+        if not (folder / name).is_file():
+            raise CheckpointError(f"{name} is missing")
+        if sha256_of(folder / name) != sums.get(name):
+            raise CheckpointError(f"{name} is not what was written: its SHA-256 differs")
+    values = read_json(folder / STATE)
+    known = {field.name for field in fields(LoopState)}
+    if set(values["state"]) != known:
+        raise CheckpointError(f"{STATE} was written by another version")
+    return Snapshot(
+        LoopState(**values["state"]),
+        read_tensors(folder / MODEL),
+        read_tensors(folder / OPTIMIZER),
+        values["machine"],
+    )
+
+
+def differences(machine: Mapping[str, Any]) -> list[str]:
+    """Say why a resume on this machine cannot be bit-identical; empty if it can."""
+    now = machine_facts()
+    return [
+        f"{key} was {machine.get(key)} and is now {value}"
+        for key, value in now.items()
+        if machine.get(key) != value
+    ]

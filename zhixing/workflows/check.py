@@ -1,0 +1,72 @@
+"""What is wrong with a table, before anyone trains on it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from zhixing.checkpoints.builtin import locate
+from zhixing.checkpoints.files import read_json
+from zhixing.checkpoints.pretrained import CONFIG
+from zhixing.data.doctor import Examination, examine
+from zhixing.data.file_doctor import examine_file
+from zhixing.data.readers import expand_paths, read_table
+from zhixing.data.table import Table
+from zhixing.errors import DataError
+from zhixing.models.families.known import family_named
+from zhixing.tokenization.files import load_tokenizer
+from zhixing.workflows.recipe import DataChoice
+
+
+def check(
+    data: object,
+    *,
+    validation: object = None,
+    model: str | None = None,
+    choice: DataChoice = DataChoice(),
+) -> Examination:
+    """Examine rows: labels, blanks, duplicates, leaks, lengths, encoding, quoting.
+
+    Args:
+        data: Rows in any form that training reads. A file is also read as bytes.
+        validation: Rows held back, to look for leaks.
+        model: Whose tokens lengths are counted in; characters are counted without one.
+        choice: How rows are read.
+
+    Returns:
+        What was found, each with row numbers and a remedy. A file that cannot be read as a table
+        has its faults as findings.
+    """
+    raw = []
+    if isinstance(data, str | Path) and str(data) != "-":
+        raw = [finding for path in expand_paths(data) for finding in examine_file(path)]
+    try:
+        table = _read(data, choice)
+        held = None if validation is None else _read(validation, choice)
+    except DataError:
+        if not any(finding.severity == "error" for finding in raw):
+            raise
+        return Examination(source=str(data), num_rows=0, labels={}, lengths=None, findings=raw)
+    if model is None:
+        found = examine(table, held)
+    else:
+        folder = locate(model)
+        tokenizer = load_tokenizer(folder)
+        values = read_json(folder / CONFIG)
+        config = family_named(values.get("model_type")).read_config(values)
+        found = examine(
+            table,
+            held,
+            count_tokens=lambda texts: [len(ids) for ids in tokenizer.ids(texts)],
+            max_length=config.max_positions,
+        )
+    return replace(found, findings=[*raw, *found.findings])
+
+
+def _read(data: object, choice: DataChoice) -> Table:
+    return read_table(
+        data,
+        columns=choice.columns,
+        needs_labels=False,
+        multi_label=choice.multi_label,
+        label_separator=choice.label_separator,
+        keep_blanks=True,
+    )

@@ -1,0 +1,71 @@
+"""Score a trained model on labelled rows."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import zhixing
+from zhixing.checkpoints.files import write_json, write_text
+from zhixing.data.table import Columns
+from zhixing.data.readers import read_table
+from zhixing.evaluation.classification import ClassificationReport, Origin, evaluate_logits
+from zhixing.tasks.running import Precision
+from zhixing.workflows.load import folder_hash, load
+from zhixing.workflows.report import evaluation_page
+
+
+def evaluate(
+    model: str | Path,
+    data: object,
+    *,
+    out: str | Path | None = None,
+    columns: Columns = Columns(),
+    precision: Precision = "float32",
+    device: str = "cpu",
+    threads: int = 0,
+    seed: int = 0,
+) -> ClassificationReport:
+    """Score a model on labelled rows, each score with a bootstrap interval.
+
+    Args:
+        model: A model folder.
+        data: Labelled rows, in any form that training reads.
+        out: Also write a report there: a .json of all numbers, or an .html page.
+        columns: Which columns hold what.
+        precision: See `load`.
+        device: See `load`.
+        threads: See `load`.
+        seed: Of the bootstrap.
+
+    Raises:
+        DataError: If a row's label is unknown to the model.
+    """
+    pipeline = load(model, precision=precision, device=device, threads=threads)
+    card = pipeline.card
+    table = read_table(
+        data, columns=columns, needs_labels=True, multi_label=card.is_multi_label
+    )
+    examples = pipeline.task.encode(table)
+    origin = Origin(table.fingerprint(), folder_hash(model), zhixing.__version__, seed)
+    report = evaluate_logits(
+        pipeline.logits(examples),
+        examples,
+        pipeline.labels,
+        is_multi_label=card.is_multi_label,
+        temperature=card.temperature,
+        thresholds=card.thresholds,
+        origin=origin,
+    )
+    if out is not None:
+        _write(Path(out), str(model), table.source, report, table.texts)
+    return report
+
+
+def _write(
+    path: Path, model: str, data: str, report: ClassificationReport, texts: list[str]
+) -> None:
+    if path.suffix == ".html":
+        write_text(path, evaluation_page(model, data, report, texts))
+        return
+    values: Mapping[str, Any] = {"model": model, "data": data, **report.to_dict()}
+    write_json(path, values)

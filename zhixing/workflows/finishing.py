@@ -1,0 +1,178 @@
+"""The last act of a training: calibrate, score, save the model folder, write the report."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import zhixing
+from zhixing.checkpoints.card import Card
+from zhixing.checkpoints.files import write_text
+from zhixing.checkpoints.pretrained import Pretrained, write_model_files
+from zhixing.data.batch import Example
+from zhixing.evaluation.bag_of_words import Baseline, fit_bag_of_words
+from zhixing.evaluation.classification import (
+    ClassificationReport,
+    Origin,
+    evaluate_logits,
+)
+from zhixing.metrics.calibration import fit_multilabel_temperature, fit_temperature
+from zhixing.metrics.classification import best_thresholds
+from zhixing.metrics.intervals import paired_difference
+from zhixing.models.transformer import Transformer
+from zhixing.tasks.running import logits_of
+from zhixing.training.loop import Run
+from zhixing.training.snapshot import machine_facts
+from zhixing.workflows.journal import Journal
+from zhixing.workflows.plan import Plan
+from zhixing.workflows.preparation import Prepared
+from zhixing.workflows.report import training_page
+
+REPORT = "report.html"
+MOST_BASELINE_ROWS = 20_000
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a training came to.
+
+    Attributes:
+        folder: The model's.
+        report: Scores on validation; None if there were no such rows.
+        baseline: Counting words, on the same rows; None where it was not computed.
+        steps: Optimizer steps.
+        seconds: Spent in steps.
+        tokens: Read in all epochs.
+        best_step: Whose weights were kept.
+    """
+
+    folder: Path
+    report: ClassificationReport | None
+    baseline: Baseline | None
+    steps: int
+    seconds: float
+    tokens: int
+    best_step: int
+
+
+def finish(
+    folder: Path, plan: Plan, prepared: Prepared, run: Run, journal: Journal
+) -> Finished:
+    """Leave a model folder and a report behind a run."""
+    lines = list(journal.lines())
+    steps = [line for line in lines if line["event"] == "step"]
+    best = [line["step"] for line in lines if line["event"] == "evaluation" and line["is_best"]]
+    model = run.model.to("cpu")
+    card, report, baseline = _scored(plan, prepared, model)
+    finished = Finished(
+        folder=folder,
+        report=report,
+        baseline=baseline,
+        steps=len(steps),
+        seconds=sum(line["seconds"] for line in steps),
+        tokens=sum(line["tokens"] for line in steps),
+        best_step=best[-1] if best else len(steps),
+    )
+    record = _record(plan, prepared, finished)
+    pretrained = replace(prepared.pretrained, model=model, card=replace(card, training=record))
+    _put_model(pretrained, folder)
+    texts = prepared.validation.texts
+    write_text(folder / REPORT, training_page(plan, record, report, baseline, lines, texts))
+    return finished
+
+
+def _scored(
+    plan: Plan, prepared: Prepared, model: Transformer
+) -> tuple[Card, ClassificationReport | None, Baseline | None]:
+    card = prepared.pretrained.card
+    examples = prepared.validation_examples
+    if not examples:
+        return card, None, None
+    logits = logits_of(model, prepared.task, examples, device=torch.device("cpu"))
+    card = calibrated(card, logits, examples)
+    origin = Origin(
+        data=prepared.validation.fingerprint(),
+        model=model_hash(model),
+        version=zhixing.__version__,
+    )
+    report = evaluate_logits(
+        logits,
+        examples,
+        card.labels,
+        is_multi_label=card.is_multi_label,
+        temperature=card.temperature,
+        thresholds=card.thresholds,
+        origin=origin,
+    )
+    scores = {
+        name: {"value": claim.value, "low": claim.interval.low, "high": claim.interval.high}
+        for name, claim in report.scores.items()
+    }
+    card = replace(card, scores={"validation": {**scores, "signature": report.signature}})
+    return card, report, compare_with_words(prepared, logits)
+
+
+def calibrated(card: Card, logits: torch.Tensor, examples: list[Example]) -> Card:
+    """Fit the temperature, and for multi-label the thresholds, on labelled rows."""
+    if not card.is_multi_label:
+        labels = torch.tensor([(e.labels or (0,))[0] for e in examples])
+        return replace(card, temperature=fit_temperature(logits, labels))
+    targets = torch.zeros(logits.shape, dtype=torch.bool)
+    for row, example in enumerate(examples):
+        targets[row, list(example.labels or ())] = True
+    temperature = fit_multilabel_temperature(logits, targets)
+    probabilities = (logits.double() / temperature).sigmoid()
+    thresholds = best_thresholds(probabilities, targets)
+    return replace(card, temperature=temperature, thresholds=tuple(thresholds.tolist()))
+
+
+def compare_with_words(prepared: Prepared, logits: torch.Tensor) -> Baseline | None:
+    """Fit the bag of words on the same training rows and compare it on the same others."""
+    table = prepared.table
+    if table.is_multi_label or table.pairs is not None or len(table) > MOST_BASELINE_ROWS:
+        return None
+    labels = torch.tensor([(e.labels or (0,))[0] for e in prepared.examples])
+    bag = fit_bag_of_words(table.texts, labels, len(prepared.task.labels))
+    targets = torch.tensor([(e.labels or (0,))[0] for e in prepared.validation_examples])
+    counted = (bag.predict(prepared.validation.texts) == targets).double()
+    right = (logits.argmax(-1) == targets).double()
+    return Baseline(bag.unit, float(counted.mean()), paired_difference(right, counted))
+
+
+def model_hash(model: Transformer) -> str:
+    """Hash a model's weights, whatever file they lie in."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _record(plan: Plan, prepared: Prepared, finished: Finished) -> Mapping[str, Any]:
+    return {
+        "command": plan.command,
+        "model": plan.model,
+        "recipe": plan.recipe.to_dict(),
+        "data": dict(prepared.hashes),
+        "rows": {"training": len(prepared.table), "validation": len(prepared.validation)},
+        "steps": finished.steps,
+        "best_step": finished.best_step,
+        "tokens": finished.tokens,
+        "seconds": round(finished.seconds, 1),
+        "machine": machine_facts(),
+        "zhixing": zhixing.__version__,
+    }
+
+
+def _put_model(pretrained: Pretrained, folder: Path) -> None:
+    """Write the model's files beside the run's, each whole or not at all, the weights last."""
+    with tempfile.TemporaryDirectory(prefix=".model-", dir=folder) as box:
+        write_model_files(pretrained, Path(box))
+        names = sorted(os.listdir(box), key=lambda name: (name == "config.json", name))
+        for name in names:
+            (Path(box) / name).replace(folder / name)

@@ -1,0 +1,244 @@
+"""From a plan to everything a training needs: tables, labels, a model, examples."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import torch
+
+from zhixing.checkpoints.builtin import locate
+from zhixing.checkpoints.card import Card
+from zhixing.checkpoints.pretrained import Pretrained, load_pretrained
+from zhixing.data.batch import Example
+from zhixing.data.readers import read_table
+from zhixing.data.splits import split_table
+from zhixing.data.table import Table
+from zhixing.errors import ConfigError, DataError
+from zhixing.models.adapters import add_adapters
+from zhixing.models.families import own
+from zhixing.models.quantization import is_quantized
+from zhixing.models.transformer import Transformer, build, start_head
+from zhixing.tasks.classification import ClassificationTask
+from zhixing.tokenization.training import train_tokenizer
+from zhixing.training.optimizers import freeze
+from zhixing.workflows.plan import Plan
+from zhixing.workflows.recipe import DataChoice, Recipe
+
+NEW = "new"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Hold a run's parts before the first step.
+
+    Attributes:
+        pretrained: The model with its head, on the CPU.
+        task: For training.
+        table, validation: The rows; `validation` has none if there is nothing to validate on.
+        examples, validation_examples: The same, encoded.
+        hashes: Of the rows, by role.
+        notes: Sentences that a person should read: what was started fresh, what was left out.
+    """
+
+    pretrained: Pretrained
+    task: ClassificationTask
+    table: Table
+    validation: Table
+    examples: list[Example]
+    validation_examples: list[Example]
+    hashes: dict[str, str]
+    notes: list[str]
+
+
+def prepare(plan: Plan, tables: tuple[Table, Table | None] | None = None) -> Prepared:
+    """Read, check and encode the rows, and load or build the model.
+
+    Args:
+        plan: What to do.
+        tables: Rows already read, training and validation; read from the plan's files otherwise.
+
+    Raises:
+        DataError: If the rows cannot be learned from.
+        CheckpointError: If the model cannot be loaded.
+    """
+    recipe = plan.recipe
+    table, given = tables or read_tables(plan)
+    hashes = {"training": table.fingerprint()}
+    if given is not None:
+        hashes["validation"] = given.fingerprint()
+    table, validation = _with_validation(table, given, recipe)
+    labels = label_names(table)
+    _check_labels(labels, table, validation)
+    notes: list[str] = []
+    pretrained = _model_for(plan, table, labels, notes)
+    task = ClassificationTask(
+        pretrained.tokenizer,
+        labels,
+        max_positions=pretrained.config.max_positions,
+        is_multi_label=table.is_multi_label,
+        max_windows=recipe.training.max_windows,
+        class_weights=class_weights(table, labels) if recipe.data.class_weights != "none" else None,
+        label_smoothing=recipe.training.label_smoothing,
+    )
+    examples = task.encode(table)
+    cut = sum(e.tokens_read < e.tokens_given for e in examples)
+    if cut:
+        notes.append(
+            f"{cut} texts are longer than {recipe.training.max_windows} windows and are trained "
+            f"on windows taken evenly; max_windows sets how many"
+        )
+    return Prepared(
+        replace(pretrained, card=Card("classify", tuple(labels), table.is_multi_label)),
+        task,
+        table,
+        validation,
+        examples,
+        task.encode(validation) if len(validation) else [],
+        hashes,
+        notes,
+    )
+
+
+def read_tables(plan: Plan) -> tuple[Table, Table | None]:
+    """Read the rows that a plan names."""
+    table = read_labelled(plan.data, plan.recipe.data)
+    if plan.validation is None:
+        return table, None
+    return table, read_labelled(plan.validation, plan.recipe.data)
+
+
+def read_labelled(data: object, choice: DataChoice) -> Table:
+    """Read a labelled table as a recipe says."""
+    return read_table(
+        data,
+        columns=choice.columns,
+        needs_labels=True,
+        multi_label=choice.multi_label,
+        label_separator=choice.label_separator,
+    )
+
+
+def label_names(table: Table) -> list[str]:
+    """Name the classes: numbers in their order, else by the alphabet."""
+    names = set(table.label_counts())
+    if all(name.lstrip("-").isdigit() for name in names):
+        return sorted(names, key=int)
+    return sorted(names)
+
+
+def class_weights(table: Table, labels: Iterable[str]) -> list[float]:
+    """Weigh each class by the inverse of its rows, with a mean of one over the rows."""
+    counts: Counter[str] = Counter(table.label_counts())
+    names = list(labels)
+    total = sum(counts[name] for name in names)
+    return [total / (len(names) * counts[name]) for name in names]
+
+
+def _with_validation(
+    table: Table, given: Table | None, recipe: Recipe
+) -> tuple[Table, Table]:
+    if given is not None:
+        return table, given
+    if recipe.data.validation_fraction == 0.0:
+        return table, table.select([])
+    return split_table(
+        table,
+        validation_fraction=recipe.data.validation_fraction,
+        seed=recipe.training.seed,
+    )
+
+
+def _check_labels(labels: list[str], table: Table, validation: Table) -> None:
+    if len(labels) < 2 and not table.is_multi_label:
+        raise DataError(
+            f"{table.source}: every row has the label {labels[0]!r}; a classifier needs rows of at "
+            f"least two labels"
+        )
+    unseen = sorted(set(validation.label_counts()) - set(labels)) if len(validation) else []
+    if unseen:
+        known = ", ".join(labels[:12]) + (", ..." if len(labels) > 12 else "")
+        rows = [
+            row
+            for row, names in zip(validation.rows, validation.row_labels(), strict=True)
+            if set(names) & set(unseen)
+        ]
+        raise DataError(
+            f"{validation.source}: the label {unseen[0]!r} (row {rows[0]}"
+            + (f", and {len(rows) - 1} more rows" if len(rows) > 1 else "")
+            + f") never occurs in training, which has {known}; correct it or add training rows"
+        )
+
+
+def _model_for(plan: Plan, table: Table, labels: list[str], notes: list[str]) -> Pretrained:
+    recipe = plan.recipe
+    config = recipe.training
+    if plan.model == NEW:
+        pretrained = new_model(recipe, table, labels)
+    else:
+        pretrained = load_for_training(plan.model, labels, seed=config.seed)
+        if is_quantized(pretrained.model):
+            raise ConfigError(f"{plan.model} is int8, which cannot be trained; name the original")
+        if pretrained.fresh:
+            notes.append(f"started fresh: {', '.join(pretrained.fresh)}")
+        if pretrained.left_out:
+            notes.append(f"left out, as the task does not use them: {_few(pretrained.left_out)}")
+    adjust_rates(pretrained.model, config.dropout, config.attention_dropout)
+    if config.lora_rank:
+        add_adapters(
+            pretrained.model.encoder, rank=config.lora_rank, alpha=config.lora_alpha, seed=config.seed
+        )
+        pretrained.model.embedding.requires_grad_(False)
+    freeze(pretrained.model, config)
+    return pretrained
+
+
+def load_for_training(name: str, labels: list[str], *, seed: int) -> Pretrained:
+    """Load a model with a head for these labels: its own if it has the same, else a fresh one."""
+    folder = locate(name)
+    pretrained = load_pretrained(folder, head="classification", num_classes=len(labels), seed=seed)
+    if pretrained.fresh or list(pretrained.card.labels) == labels:
+        return pretrained
+    names = start_head(pretrained.model, seed=seed)
+    return replace(pretrained, fresh=names)
+
+
+def new_model(recipe: Recipe, table: Table, labels: list[str]) -> Pretrained:
+    """Build a model from nothing, with a vocabulary learned from the training texts."""
+    new = recipe.new
+    texts = table.texts + (table.pairs or [])
+    tokenizer = train_tokenizer(
+        texts,
+        kind=new.vocabulary,
+        vocab_size=new.vocab_size,
+        lowercase=new.lowercase,
+        min_frequency=new.min_frequency,
+    )
+    config = new.config(vocab_size=tokenizer.vocab_size, num_classes=len(labels))
+    model = build(config, seed=recipe.training.seed)
+    return Pretrained(model, tokenizer, Card(), own.TYPE, {})
+
+
+def adjust_rates(model: Transformer, dropout: float | None, attention_dropout: float) -> None:
+    """Set the dropout rates of a built model; None leaves its own."""
+    model.encoder.attention_dropout = attention_dropout
+    if dropout is None:
+        return
+    model.encoder.dropout = model.embedding.dropout = dropout
+    if model.classification is not None:
+        model.classification.dropout = dropout
+
+
+def use_threads(threads: int) -> None:
+    """Compute with so many threads; 0 leaves what torch chose.
+
+    Raises:
+        ConfigError: If the number is negative.
+    """
+    if threads < 0:
+        raise ConfigError(f"threads is {threads}; give a number from 1, or 0 for all cores")
+    if threads:
+        torch.set_num_threads(threads)
+
+
+def _few(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

@@ -1,0 +1,74 @@
+"""Try every phase of a run in its first seconds, so that none fails in its last."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from zhixing.data.batch import Example
+from zhixing.errors import FileError, TrainingError
+from zhixing.layers.dropout import Noise
+from zhixing.tasks.running import logits_of, mixed_precision, resolved
+from zhixing.training.loop import Run
+from zhixing.training.optimizers import count
+
+SPARE_BYTES = 50 * 2**20
+
+
+def rehearse(run: Run, validation: Sequence[Example], folder: Path) -> None:
+    """Check the disk, then learn from the longest rows and score the longest rows, once.
+
+    The model's weights stay as they were; gradients are cleared.
+
+    Raises:
+        FileError: If the disk has no room for the snapshots.
+        TrainingError: If the memory does not suffice or the first loss is not a number.
+    """
+    check_disk(run, folder)
+    try:
+        _try_a_step(run)
+        if validation:
+            longest = sorted(validation, key=lambda e: -e.num_tokens)[:4]
+            logits_of(
+                run.model,
+                run.task,
+                longest,
+                device=run.device,
+                precision=resolved(run.config.precision, run.device),
+            )
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise TrainingError(
+            f"the memory does not suffice for the longest rows ({error}); set micro_tokens below "
+            f"{run.config.micro_tokens}, recompute=true, or max_windows below "
+            f"{run.config.max_windows}"
+        ) from error
+
+
+def check_disk(run: Run, folder: Path) -> None:
+    """Refuse a run whose snapshots would not fit on the disk."""
+    size = 4 * count(run.model.parameters())
+    trained = 4 * count(p for p in run.model.parameters() if p.requires_grad)
+    needed = (run.config.keep_snapshots + 1) * (size + 2 * trained) + 2 * size + SPARE_BYTES
+    free = shutil.disk_usage(folder).free
+    if run.snapshots is not None and free < needed:
+        raise FileError(
+            f"{folder} has {free / 2**20:.0f} MiB free, but the run needs about "
+            f"{needed / 2**20:.0f}; free some, choose another --out, or set keep_snapshots=1"
+        )
+
+
+def _try_a_step(run: Run) -> None:
+    longest = max(run.examples, key=lambda example: example.num_tokens)
+    batch = run.task.collate([longest]).to(run.device)
+    with mixed_precision(run.device, resolved(run.config.precision, run.device)):
+        loss = run.task.loss(
+            run.model, batch, noise=Noise(("rehearsal",)), recompute=run.config.recompute
+        )
+        loss.total.backward()
+    run.model.zero_grad(set_to_none=True)
+    if not bool(loss.total.isfinite()):
+        raise TrainingError(
+            f"the loss of row {longest.row} is {float(loss.total):g} before any training; the "
+            f"model's weights or that row are damaged"
+        )

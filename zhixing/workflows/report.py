@@ -1,0 +1,203 @@
+"""report.html: one file that shows a training, and the page of an evaluation."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from zhixing.evaluation.bag_of_words import Baseline
+from zhixing.evaluation.classification import ClassificationReport
+from zhixing.pages.bars import Bar, bar_chart, reliability_diagram
+from zhixing.pages.charts import Marker, Series, line_chart
+from zhixing.pages.heat_map import heat_map
+from zhixing.pages.html import Html, paragraph, side_by_side
+from zhixing.pages.page import Section, render_page
+from zhixing.pages.tables import Quote, code_block, key_values, quote_list, table
+from zhixing.workflows.plan import Plan
+
+
+def training_page(
+    plan: Plan,
+    record: Mapping[str, Any],
+    report: ClassificationReport | None,
+    baseline: Baseline | None,
+    lines: Sequence[Mapping[str, Any]],
+    texts: Sequence[str],
+) -> str:
+    """Show a run: what it came to, its curves, its mistakes, and the command that made it.
+
+    Args:
+        plan: What was asked for.
+        record: What was done.
+        report: Scores on validation, where there are such rows.
+        baseline: Counting words, where it was computed.
+        lines: The run's journal.
+        texts: Validation texts, by which mistakes are shown.
+    """
+    rows = record["rows"]
+    subtitle = (
+        f"{plan.model} on {rows['training']:,} rows, {record['steps']:,} steps, "
+        f"{record['seconds']:,.0f} s"
+    )
+    sections = []
+    if report is not None:
+        sections.append(score_section(report, baseline))
+    sections.append(_curve_section(lines))
+    if report is not None:
+        sections += detail_sections(report, texts)
+    sections.append(
+        Section(
+            "How this was made",
+            [code_block(plan.command), _made(record), code_block(_settings(record["recipe"]))],
+        )
+    )
+    return render_page("Training report", subtitle, sections)
+
+
+def evaluation_page(
+    model: str, data: str, report: ClassificationReport, texts: Sequence[str]
+) -> str:
+    """Show how a model does on a labelled set."""
+    subtitle = f"{model} on {data}, {report.rows:,} rows"
+    sections = [score_section(report, None), *detail_sections(report, texts)]
+    return render_page("Evaluation report", subtitle, sections)
+
+
+def score_section(report: ClassificationReport, baseline: Baseline | None) -> Section:
+    """Show the scores with their intervals, beside the baselines."""
+    bars = [
+        Bar(name.replace("_", " "), claim.value, claim.interval.low, claim.interval.high)
+        for name, claim in report.scores.items()
+    ]
+    if report.majority is not None:
+        bars.append(Bar("always the most frequent label", report.majority))
+    if baseline is not None:
+        bars.append(Bar(f"bag of {baseline.unit}", baseline.accuracy))
+    parts = [bar_chart(bars, x_label="score, with its 95 % interval")]
+    if baseline is not None:
+        gain = baseline.gain
+        parts.append(
+            paragraph(
+                f"Accuracy above the bag of {baseline.unit} by {100 * gain.difference:.1f} points "
+                f"(95 % interval {100 * gain.interval.low:.1f} to {100 * gain.interval.high:.1f})."
+            )
+        )
+    read = report.tokens_read / max(report.tokens_given, 1)
+    parts.append(
+        key_values(
+            [
+                ("rows", report.rows),
+                ("calibration error", report.calibration_error),
+                ("temperature", report.temperature),
+                ("tokens read", f"{report.tokens_read:,} of {report.tokens_given:,} ({read:.1%})"),
+            ]
+        )
+    )
+    parts.append(code_block(report.signature))
+    return Section("Scores", parts)
+
+
+def detail_sections(report: ClassificationReport, texts: Sequence[str]) -> list[Section]:
+    """Show classes, confusions, calibration and the surest mistakes."""
+    names = list(report.classes)
+    rows = [
+        [name, score.precision, score.recall, score.f1, score.support]
+        for name, score in report.classes.items()
+    ]
+    sections = [Section("Classes", [table(["label", "precision", "recall", "F1", "rows"], rows)])]
+    if report.confusion is not None:
+        picture = heat_map(
+            report.confusion,
+            names,
+            names,
+            row_label="true label",
+            column_label="predicted label",
+            mark_errors=True,
+        )
+        sections.append(Section("Confusion", [picture]))
+    sections.append(
+        Section(
+            "Calibration",
+            [reliability_diagram(report.bins)],
+            "How often the model is right when it says it is so sure. The temperature that its "
+            "probabilities are divided by was fitted on validation rows.",
+        )
+    )
+    quotes = [
+        Quote(f"{texts[m.index]}  (row {m.row})", m.label, m.predicted, m.confidence)
+        for m in report.mistakes
+    ]
+    if quotes:
+        sections.append(Section("Hardest errors", [quote_list(quotes)], "The surest come first."))
+    return sections
+
+
+def _curve_section(lines: Sequence[Mapping[str, Any]]) -> Section:
+    steps = [line for line in lines if line["event"] == "step"]
+    tests = [line for line in lines if line["event"] == "evaluation"]
+    at = [float(line["step"]) for line in steps]
+    losses = [Series("training loss", at, _smoothed([float(line["loss"]) for line in steps]))]
+    parts: list[Html] = []
+    if tests:
+        tested = [float(line["step"]) for line in tests]
+        values = [float(line["scores"]["loss"]) for line in tests]
+        losses.append(Series("validation loss", tested, values))
+        name = next(name for name in tests[0]["scores"] if name != "loss")
+        scores = [float(line["scores"][name]) for line in tests]
+        best = [line for line in tests if line["is_best"]][-1]
+        marker = Marker(float(best["step"]), float(best["scores"][name]), "kept")
+        parts.append(
+            line_chart(
+                [Series(name, tested, scores)],
+                x_label="step",
+                y_label=f"validation {name}",
+                markers=[marker],
+            )
+        )
+    parts.insert(0, line_chart(losses, x_label="step", y_label="loss"))
+    rates = [Series("rate", at, [float(line["rate"]) for line in steps])]
+    norms = [Series("norm", at, [float(line["gradient_norm"]) for line in steps])]
+    small = [
+        line_chart(rates, x_label="step", y_label="learning rate"),
+        line_chart(norms, x_label="step", y_label="gradient norm"),
+    ]
+    return Section(
+        "Curves",
+        [*parts, side_by_side(small)],
+        "The training loss is a running mean with a memory of about 20 steps.",
+    )
+
+
+def _smoothed(values: Sequence[float]) -> list[float]:
+    """Average each value with those before it, forgetting by 5 % a step."""
+    smooth: list[float] = []
+    total = weight = 0.0
+    for value in values:
+        total, weight = 0.95 * total + value, 0.95 * weight + 1.0
+        smooth.append(total / weight)
+    return smooth
+
+
+def _made(record: Mapping[str, Any]) -> Html:
+    machine = record["machine"]
+    pairs: list[tuple[str, str | float]] = [
+        (f"{role} rows (SHA-256)", value) for role, value in record["data"].items()
+    ]
+    pairs += [
+        ("steps", f"{record['steps']:,}, the kept weights from step {record['best_step']:,}"),
+        ("tokens", f"{record['tokens']:,} ({record['tokens'] / max(record['seconds'], 1e-9):,.0f}/s)"),
+        ("zhixing", record["zhixing"]),
+        ("torch", machine["torch"]),
+        ("threads", machine["threads"]),
+        ("processor", machine["cpu"]),
+    ]
+    return key_values(pairs)
+
+
+def _settings(recipe: Mapping[str, Any], prefix: str = "") -> str:
+    """Write a recipe as the words that would set it."""
+    lines = []
+    for key, value in recipe.items():
+        if isinstance(value, Mapping):
+            lines.append(_settings(value, f"{prefix}{key}."))
+        else:
+            lines.append(f"{prefix}{key}={value}")
+    return "\n".join(lines)

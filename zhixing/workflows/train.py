@@ -1,0 +1,280 @@
+"""Train from start to end: plan, rehearse, learn, keep the best, calibrate, report."""
+
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars
+import torch
+
+from zhixing.checkpoints.files import (
+    check_free_to_write,
+    read_tensors,
+    whole_folder,
+    write_tensors,
+)
+from zhixing.data.table import Table
+from zhixing.errors import CheckpointError, ConfigError
+from zhixing.models.adapters import merge_adapters
+from zhixing.tasks.pipeline import usable_device
+from zhixing.tasks.running import logits_of, resolved
+from zhixing.training.distributed import Ranks, joined_ranks
+from zhixing.training.events import Ended, Event
+from zhixing.training.loop import Run, train
+from zhixing.training.snapshot import Snapshot, Snapshots, differences
+from zhixing.workflows.finishing import Finished, finish
+from zhixing.workflows.journal import Journal
+from zhixing.workflows.plan import Plan, check_hashes, read_plan, write_plan
+from zhixing.workflows.preparation import (
+    Prepared,
+    prepare,
+    read_labelled,
+    read_tables,
+    use_threads,
+)
+from zhixing.workflows.recipe import Recipe
+from zhixing.workflows.rehearsal import rehearse
+
+Watch = Callable[[Event | str], None]
+BEST = "best.safetensors"
+SNAPSHOTS = "snapshots"
+
+
+def train_model(
+    task: str,
+    data: object,
+    *,
+    out: str | Path,
+    model: str = "minilm",
+    validation: object = None,
+    settings: Mapping[str, Any] | None = None,
+    device: str = "cpu",
+    threads: int = 0,
+    overwrite: bool = False,
+    watch: Watch | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Finished | None:
+    """Train a model on labelled rows and leave a model folder, its record and a report.
+
+    Args:
+        task: "classify".
+        data: Labelled rows: a path, a pattern, "-", a list, a dict of columns, a frame.
+        out: The run's folder, which becomes the model's.
+        model: A model folder, a built-in name, or "new" to learn from nothing.
+        validation: Rows to score on; a tenth is split off if none are given.
+        settings: Changes of the recipe by name, see `Recipe`.
+        device: cpu, cuda, cuda:N or mps.
+        threads: For computing; 0 for all cores.
+        overwrite: Replace what is in `out`.
+        watch: Is told every event, and sentences that a person should read.
+        should_stop: Is asked after every step.
+
+    Returns:
+        What the run came to; None if it was asked to stop, with a snapshot left to resume from.
+
+    Raises:
+        ZhixingError: With one sentence, before anything has been written, or with the last good
+            snapshot named.
+    """
+    _check_task(task)
+    use_threads(threads)
+    folder = Path(out).absolute()
+    check_free_to_write(folder, overwrite=overwrite)
+    recipe = Recipe().changed(settings or {})
+    kept = _kept_in_run(data, "data"), _kept_in_run(validation, "validation")
+    plan = Plan(
+        task,
+        data=kept[0],
+        validation=None if validation is None else kept[1],
+        model=model,
+        recipe=recipe,
+        device=device,
+        threads=threads or torch.get_num_threads(),
+        command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+    )
+    tables = (
+        read_labelled(data, recipe.data),
+        None if validation is None else read_labelled(validation, recipe.data),
+    )
+    with joined_ranks() as ranks:
+        prepared = prepare(plan, tables)
+        plan = replace(plan, hashes=prepared.hashes)
+        if ranks.is_first:
+            _start_folder(folder, plan, tables, overwrite=overwrite)
+        ranks.wait()
+        return _run(folder, plan, prepared, ranks, watch or _silent, should_stop, None)
+
+
+def resume(
+    out: str | Path,
+    *,
+    watch: Watch | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Finished | None:
+    """Go on where a run stopped, to the same weights that an unbroken run would have had.
+
+    Raises:
+        CheckpointError: If the folder holds no run.
+        DataError: If the rows have changed since.
+    """
+    watch = watch or _silent
+    folder = Path(out).absolute()
+    plan = read_plan(folder)
+    use_threads(plan.threads)
+    snapshot, faults = Snapshots(folder / SNAPSHOTS, keep=1).newest()
+    for fault in faults:
+        watch(fault)
+    if snapshot is None and (folder / "config.json").exists():
+        raise CheckpointError(f"{folder} is complete; there is nothing to go on with")
+    with joined_ranks() as ranks:
+        prepared = prepare(plan, read_tables(plan))
+        check_hashes(plan, prepared.hashes)
+        if snapshot is None:
+            watch("there is no whole snapshot; the run begins anew")
+        else:
+            watch(f"going on after step {snapshot.state.step}")
+            for reason in differences(snapshot.machine):
+                watch(f"the result may differ in its last bits: {reason}")
+        return _run(folder, plan, prepared, ranks, watch, should_stop, snapshot)
+
+
+def _run(
+    folder: Path,
+    plan: Plan,
+    prepared: Prepared,
+    ranks: Ranks,
+    watch: Watch,
+    should_stop: Callable[[], bool],
+    start: Snapshot | None,
+) -> Finished | None:
+    for note in prepared.notes:
+        watch(note)
+    run = _make_run(folder, plan, prepared, ranks, should_stop)
+    if start is None:
+        rehearse(run, prepared.validation_examples, folder)
+    journal = Journal(folder, after_step=start.state.step if start else 0)
+    ended = "it was complete before"
+    for event in train(run, start=start):
+        if ranks.is_first:
+            journal.write(event)
+        watch(event)
+        if isinstance(event, Ended):
+            ended = event.reason
+    if ended == "it was asked to stop":
+        return None
+    if not ranks.is_first:
+        return None
+    _use_best(run, folder)
+    merge_adapters(run.model)
+    finished = finish(folder, plan, prepared, run, journal)
+    _remove_working_files(folder)
+    return finished
+
+
+def _make_run(
+    folder: Path, plan: Plan, prepared: Prepared, ranks: Ranks, should_stop: Callable[[], bool]
+) -> Run:
+    config = plan.recipe.training
+    name = f"cuda:{ranks.local}" if plan.device == "cuda" and ranks.world > 1 else plan.device
+    device = usable_device(name)
+    model = prepared.pretrained.model.to(device)
+    precision = resolved(config.precision, device)
+    examples = prepared.validation_examples
+
+    def evaluate() -> dict[str, float]:
+        logits = logits_of(model, prepared.task, examples, device=device, precision=precision)
+        return prepared.task.score(logits, examples)
+
+    def keep_best() -> None:
+        weights = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+        writing = folder / f".{BEST}"
+        write_tensors(writing, weights, {})
+        writing.replace(folder / BEST)
+
+    return Run(
+        model=model,
+        task=prepared.task,
+        examples=prepared.examples,
+        config=config,
+        device=device,
+        evaluate=evaluate if examples else None,
+        keep_best=keep_best,
+        snapshots=Snapshots(folder / SNAPSHOTS, keep=config.keep_snapshots),
+        ranks=ranks,
+        should_stop=should_stop,
+    )
+
+
+def _use_best(run: Run, folder: Path) -> None:
+    """Go back to the weights that scored best on validation, where there was any."""
+    if run.evaluate is None or not (folder / BEST).exists():
+        return
+    best = read_tensors(folder / BEST)
+    with torch.no_grad():
+        for name, parameter in run.model.named_parameters():
+            if name in best:
+                parameter.copy_(best[name])
+
+
+def _start_folder(
+    folder: Path, plan: Plan, tables: tuple[Table, Table | None], *, overwrite: bool
+) -> None:
+    """Make the run's folder with its plan, and rows that came from no file."""
+    with whole_folder(folder, overwrite=overwrite) as place:
+        for name, kept, table in zip(
+            ("data", "validation"), (plan.data, plan.validation), tables, strict=True
+        ):
+            if kept == f"{name}.jsonl" and table is not None:
+                _write_rows(table, place / kept)
+        write_plan(_absolute(plan, folder), place)
+
+
+def _absolute(plan: Plan, folder: Path) -> Plan:
+    """Name files so that a resume from another folder finds them."""
+
+    def whole(name: str | None, own: str) -> str | None:
+        if name is None:
+            return None
+        return str(folder / name) if name == own else os.path.abspath(name)
+
+    model = os.path.abspath(plan.model) if Path(plan.model).is_dir() else plan.model
+    data = whole(plan.data, "data.jsonl")
+    return replace(
+        plan, data=data or "", validation=whole(plan.validation, "validation.jsonl"), model=model
+    )
+
+
+def _kept_in_run(data: object, name: str) -> str:
+    """Tell where a resume will find the rows: in their file, or in a copy in the run's folder."""
+    is_file = isinstance(data, str | Path) and str(data) != "-"
+    return str(data) if is_file else f"{name}.jsonl"
+
+
+def _write_rows(table: Table, path: Path) -> None:
+    columns: dict[str, Any] = {table.columns.get("text", "text"): table.texts}
+    if table.pairs is not None:
+        columns[table.columns.get("pair", "pair")] = table.pairs
+    if table.labels is not None:
+        labels = [list(x) if isinstance(x, tuple) else x for x in table.labels]
+        columns[table.columns.get("label", "label")] = labels
+    polars.DataFrame(columns).write_ndjson(path)
+
+
+def _remove_working_files(folder: Path) -> None:
+    """Remove what only a resume would have needed."""
+    (folder / BEST).unlink(missing_ok=True)
+    shutil.rmtree(folder / SNAPSHOTS, ignore_errors=True)
+
+
+def _check_task(task: str) -> None:
+    if task != "classify":
+        raise ConfigError(f"task is {task!r}; this version trains: classify")
+
+
+def _silent(_: Event | str) -> None:
+    return

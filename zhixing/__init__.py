@@ -1,3 +1,57 @@
-"""zhixing · 知行: small and medium language models, from theory to practice."""
+"""zhixing · 知行: small and medium language models, from theory to practice.
+
+The public names below are resolved when they are first asked for; importing the package imports
+nothing but the standard library.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zhixing.tasks.pipeline import Options, Pipeline
+    from zhixing.workflows.api import train
+    from zhixing.workflows.check import check
+    from zhixing.workflows.evaluate import evaluate
+    from zhixing.workflows.load import load
+    from zhixing.workflows.quantize import quantize_model as quantize
+    from zhixing.workflows.train import resume
 
 __version__ = "0.1.0"
+
+_PLACES = {
+    "Options": ("zhixing.tasks.pipeline", "Options"),
+    "Pipeline": ("zhixing.tasks.pipeline", "Pipeline"),
+    "check": ("zhixing.workflows.check", "check"),
+    "evaluate": ("zhixing.workflows.evaluate", "evaluate"),
+    "load": ("zhixing.workflows.load", "load"),
+    "quantize": ("zhixing.workflows.quantize", "quantize_model"),
+    "resume": ("zhixing.workflows.train", "resume"),
+    "train": ("zhixing.workflows.api", "train"),
+}
+
+__all__ = [
+    "Options",
+    "Pipeline",
+    "__version__",
+    "check",
+    "evaluate",
+    "load",
+    "quantize",
+    "resume",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for."""
+    if name not in _PLACES:
+        raise AttributeError(f"module 'zhixing' has no attribute {name!r}")
+    module, attribute = _PLACES[name]
+    value = getattr(importlib.import_module(module), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted(__all__)

@@ -70,7 +70,8 @@ def read_card(folder: Path) -> Card | None:
 
 def write_card(card: Card, folder: Path) -> None:
     """Write a folder's card."""
-    write_json(folder / FILE, dict(asdict(card), format=FORMAT))
+    values: dict[str, Any] = {"format": FORMAT, **asdict(card)}
+    write_json(folder / FILE, values)
 
 
 def check_probe(card: Card, tokenizer: Tokenizer, folder: Path) -> None:

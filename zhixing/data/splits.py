@@ -18,9 +18,9 @@ def split_table(
     """Split a table into rows to train on and rows to validate on.
 
     Rows of the same text (case and white space aside) stay on one side. Each label gives its
-    share to validation and keeps at least one text for training. Where labels are so many that
-    most have a single text, as the targets of a translation are, rows are drawn without regard to
-    them. The same contents and seed give the same split, whatever the order of the rows.
+    share to validation and keeps at least one text for training. Where most texts have a label
+    that no other has, as the targets of a translation are, rows are drawn without regard to them.
+    The same contents and seed give the same split, whatever the order of the rows.
 
     Args:
         table: Rows; at least two different texts.
@@ -132,7 +132,8 @@ def _strata(groups: Sequence[_Group]) -> _Strata:
     strata: _Strata = {}
     for group in groups:
         strata.setdefault(group.label, []).append(group)
-    if 2 * len(strata) > len(groups):
+    single = sum(len(members) == 1 for members in strata.values())
+    if 2 * single > len(groups):
         return {"": list(groups)}
     # In the order of their names, for a split that does not depend on the order of rows.
     return {label: strata[label] for label in sorted(strata, key=lambda name: name or "")}

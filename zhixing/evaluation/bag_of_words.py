@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from zhixing.metrics.intervals import PairedDifference
+from zhixing.metrics.intervals import PairedDifference, paired_difference
 
 WORDS = re.compile(r"\w+")
 UNSPACED = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff]")
@@ -91,6 +91,18 @@ def fit_bag_of_words(
     return BagOfWords(features, inverse, weights, bias, unit)
 
 
+def against(
+    bag: BagOfWords,
+    texts: Sequence[str],
+    targets: Int[Tensor, " B"],
+    predicted: Int[Tensor, " B"],
+) -> Baseline:
+    """Compare what a model predicted for some texts with what the bag of words says."""
+    counted = (bag.predict(texts) == targets).double()
+    right = (predicted == targets).double()
+    return Baseline(bag.unit, float(counted.mean()), paired_difference(right, counted))
+
+
 def _names(text: str, unit: str) -> Iterator[str]:
     parts = WORDS.findall(text.lower()) if unit == "words" else re.sub(r"\s+", "", text.lower())
     yield from parts
@@ -146,7 +158,7 @@ def _fit(
         loss.backward()
         return loss
 
-    optimizer.step(closure)  # type: ignore[arg-type]
+    optimizer.step(closure)
     return weights.detach(), bias.detach()
 
 

@@ -112,9 +112,9 @@ class Pipeline:
         """
         if isinstance(texts, str):
             second = None if pairs is None else [_text(pairs, "pairs")]
-            return self.predict(_table([texts], second), options)[0]
+            return self.predict(table_of([texts], second), options)[0]
         seconds = None if pairs is None else [_text(pair, "pairs") for pair in pairs]
-        return self.predict(_table([_text(t, "texts") for t in texts], seconds), options)
+        return self.predict(table_of([_text(t, "texts") for t in texts], seconds), options)
 
     def predict(self, table: Table, options: Options = Options()) -> list[Classification]:
         """Classify all rows of a table, in order."""
@@ -184,7 +184,8 @@ def _prepared(model: Transformer, device: torch.device, precision: str) -> Trans
     return model.to(device).requires_grad_(False)
 
 
-def _table(texts: list[str], pairs: list[str] | None) -> Table:
+def table_of(texts: list[str], pairs: list[str] | None) -> Table:
+    """Make an unlabelled table of texts in memory."""
     if pairs is not None and len(pairs) != len(texts):
         raise DataError(f"there are {len(texts)} texts but {len(pairs)} pairs; give one a text")
     return Table(

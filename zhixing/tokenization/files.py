@@ -59,7 +59,8 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     else:
         backend = _read_legacy(folder, settings)
     named = settings.special
-    if named == SpecialTokens() or not path.exists():
+    is_stated = named != SpecialTokens() or (folder / TOKENS_MAP_FILE).exists()
+    if not (is_stated and path.exists()):
         named = named.or_else(
             guess_special_tokens(lambda text: backend.token_to_id(text) is not None)
         )

@@ -27,7 +27,8 @@ class Tokens:
         pieces: The vocabulary's own spelling of each token (`##ing`, `Ġthe`, `▁de`).
         offsets: First and one past the last character of each token, counted in the characters
             of the text as it was given. Tokens that are parts of one character share its place;
-            a byte-level or sentencepiece token may include the space before its word.
+            a byte-level or sentencepiece token may include the space before its word, and a
+            combining mark at the end of a token may be left outside.
     """
 
     ids: list[int]

@@ -6,8 +6,8 @@ from typing import Any
 
 import zhixing
 from zhixing.checkpoints.files import write_json, write_text
-from zhixing.data.table import Columns
 from zhixing.data.readers import read_table
+from zhixing.data.table import Columns
 from zhixing.evaluation.classification import ClassificationReport, Origin, evaluate_logits
 from zhixing.tasks.running import Precision
 from zhixing.workflows.load import folder_hash, load
@@ -42,9 +42,7 @@ def evaluate(
     """
     pipeline = load(model, precision=precision, device=device, threads=threads)
     card = pipeline.card
-    table = read_table(
-        data, columns=columns, needs_labels=True, multi_label=card.is_multi_label
-    )
+    table = read_table(data, columns=columns, needs_labels=True, multi_label=card.is_multi_label)
     examples = pipeline.task.encode(table)
     origin = Origin(table.fingerprint(), folder_hash(model), zhixing.__version__, seed)
     report = evaluate_logits(

@@ -15,7 +15,7 @@ from zhixing.checkpoints.card import Card
 from zhixing.checkpoints.files import write_text
 from zhixing.checkpoints.pretrained import Pretrained, write_model_files
 from zhixing.data.batch import Example
-from zhixing.evaluation.bag_of_words import Baseline, fit_bag_of_words
+from zhixing.evaluation.bag_of_words import Baseline, against, fit_bag_of_words
 from zhixing.evaluation.classification import (
     ClassificationReport,
     Origin,
@@ -23,7 +23,6 @@ from zhixing.evaluation.classification import (
 )
 from zhixing.metrics.calibration import fit_multilabel_temperature, fit_temperature
 from zhixing.metrics.classification import best_thresholds
-from zhixing.metrics.intervals import paired_difference
 from zhixing.models.transformer import Transformer
 from zhixing.tasks.running import logits_of
 from zhixing.training.loop import Run
@@ -60,9 +59,7 @@ class Finished:
     best_step: int
 
 
-def finish(
-    folder: Path, plan: Plan, prepared: Prepared, run: Run, journal: Journal
-) -> Finished:
+def finish(folder: Path, plan: Plan, prepared: Prepared, run: Run, journal: Journal) -> Finished:
     """Leave a model folder and a report behind a run."""
     lines = list(journal.lines())
     steps = [line for line in lines if line["event"] == "step"]
@@ -139,9 +136,7 @@ def compare_with_words(prepared: Prepared, logits: torch.Tensor) -> Baseline | N
     labels = torch.tensor([(e.labels or (0,))[0] for e in prepared.examples])
     bag = fit_bag_of_words(table.texts, labels, len(prepared.task.labels))
     targets = torch.tensor([(e.labels or (0,))[0] for e in prepared.validation_examples])
-    counted = (bag.predict(prepared.validation.texts) == targets).double()
-    right = (logits.argmax(-1) == targets).double()
-    return Baseline(bag.unit, float(counted.mean()), paired_difference(right, counted))
+    return against(bag, prepared.validation.texts, targets, logits.argmax(-1))
 
 
 def model_hash(model: Transformer) -> str:

@@ -134,9 +134,7 @@ def class_weights(table: Table, labels: Iterable[str]) -> list[float]:
     return [total / (len(names) * counts[name]) for name in names]
 
 
-def _with_validation(
-    table: Table, given: Table | None, recipe: Recipe
-) -> tuple[Table, Table]:
+def _with_validation(table: Table, given: Table | None, recipe: Recipe) -> tuple[Table, Table]:
     if given is not None:
         return table, given
     if recipe.data.validation_fraction == 0.0:
@@ -185,7 +183,10 @@ def _model_for(plan: Plan, table: Table, labels: list[str], notes: list[str]) ->
     adjust_rates(pretrained.model, config.dropout, config.attention_dropout)
     if config.lora_rank:
         add_adapters(
-            pretrained.model.encoder, rank=config.lora_rank, alpha=config.lora_alpha, seed=config.seed
+            pretrained.model.encoder,
+            rank=config.lora_rank,
+            alpha=config.lora_alpha,
+            seed=config.seed,
         )
         pretrained.model.embedding.requires_grad_(False)
     freeze(pretrained.model, config)

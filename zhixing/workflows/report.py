@@ -10,7 +10,7 @@ from zhixing.pages.charts import Marker, Series, line_chart
 from zhixing.pages.heat_map import heat_map
 from zhixing.pages.html import Html, paragraph, side_by_side
 from zhixing.pages.page import Section, render_page
-from zhixing.pages.tables import Quote, code_block, key_values, quote_list, table
+from zhixing.pages.tables import Cell, Quote, code_block, key_values, quote_list, table
 from zhixing.workflows.plan import Plan
 
 
@@ -98,7 +98,7 @@ def score_section(report: ClassificationReport, baseline: Baseline | None) -> Se
 def detail_sections(report: ClassificationReport, texts: Sequence[str]) -> list[Section]:
     """Show classes, confusions, calibration and the surest mistakes."""
     names = list(report.classes)
-    rows = [
+    rows: list[list[Cell]] = [
         [name, score.precision, score.recall, score.f1, score.support]
         for name, score in report.classes.items()
     ]
@@ -183,7 +183,10 @@ def _made(record: Mapping[str, Any]) -> Html:
     ]
     pairs += [
         ("steps", f"{record['steps']:,}, the kept weights from step {record['best_step']:,}"),
-        ("tokens", f"{record['tokens']:,} ({record['tokens'] / max(record['seconds'], 1e-9):,.0f}/s)"),
+        (
+            "tokens",
+            f"{record['tokens']:,} ({record['tokens'] / max(record['seconds'], 1e-9):,.0f}/s)",
+        ),
         ("zhixing", record["zhixing"]),
         ("torch", machine["torch"]),
         ("threads", machine["threads"]),

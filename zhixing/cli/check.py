@@ -1,0 +1,63 @@
+"""zhixing check: what is wrong with a table."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from zhixing.cli.options import AsJson
+from zhixing.cli.printing import console, print_json
+from zhixing.config import override, parse_pairs
+from zhixing.data.doctor import Examination
+from zhixing.workflows.check import check as examine
+from zhixing.workflows.recipe import DataChoice
+
+app = typer.Typer(add_completion=False)
+MARKS = {"error": "[red]error[/red]  ", "warning": "[yellow]warning[/yellow]", "note": "note   "}
+
+
+@app.command()
+def check(
+    data: Annotated[str, typer.Argument(help="CSV, TSV, JSONL, Parquet or text; or a pattern.")],
+    settings: Annotated[
+        list[str] | None, typer.Argument(help="key=value, for instance label=stars.")
+    ] = None,
+    validation: Annotated[str | None, typer.Option(help="Held-back rows, to find leaks.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Count lengths in this model's tokens, such as minilm.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell what is wrong with a table: labels, blanks, duplicates, leaks, lengths, encoding.
+
+    The exit status is 2 if there is an error that training would refuse, else 0.
+    """
+    choice = override(DataChoice(), parse_pairs(settings or []))
+    found = examine(data, validation=validation, model=model, choice=choice)
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        _print(found)
+    if found.has_errors:
+        sys.exit(2)
+
+
+def _print(found: Examination) -> None:
+    console.print(f"{found.source}: {found.num_rows:,} rows", markup=False)
+    if found.labels:
+        ranked = sorted(found.labels.items(), key=lambda pair: -pair[1])
+        named = ", ".join(f"{name} {count:,}" for name, count in ranked[:12])
+        more = f" and {len(ranked) - 12} more" if len(ranked) > 12 else ""
+        console.print(f"labels: {named}{more}", markup=False)
+    if found.lengths is not None:
+        sizes = found.lengths
+        console.print(
+            f"length in {sizes.unit}: {sizes.shortest} to {sizes.longest}, median {sizes.median}"
+        )
+    if not found.findings:
+        console.print("nothing is wrong")
+    for finding in found.findings:
+        console.print(f"{MARKS[finding.severity]}  ", end="")
+        console.print(finding.message, markup=False, highlight=False, soft_wrap=True)
+        if finding.remedy:
+            console.print(f"         {finding.remedy}", style="dim", markup=False, soft_wrap=True)

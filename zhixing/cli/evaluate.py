@@ -1,0 +1,63 @@
+"""zhixing evaluate: a model's scores on labelled rows."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zhixing.cli.options import (
+    AsJson,
+    Data,
+    Device,
+    LabelColumn,
+    Overwrite,
+    PairColumn,
+    Precision,
+    TextColumn,
+    Threads,
+)
+from zhixing.cli.printing import console, print_classes, print_json, print_scores
+from zhixing.data.table import Columns
+from zhixing.errors import FileError
+from zhixing.workflows.evaluate import evaluate as score
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A model folder.")],
+    data: Data,
+    out: Annotated[
+        Path | None, typer.Option(help="Also keep the report: a .json or an .html file.")
+    ] = None,
+    text: TextColumn = None,
+    pair: PairColumn = None,
+    label: LabelColumn = None,
+    precision: Precision = "float32",
+    device: Device = "cpu",
+    threads: Threads = 0,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Score a model: accuracy, F1, a table of classes, calibration, intervals, a signature."""
+    if out is not None and out.exists() and not overwrite:
+        raise FileError(f"{out} exists; name another file or add --overwrite")
+    report = score(
+        model,
+        data,
+        out=out,
+        columns=Columns(text=text, pair=pair, label=label),
+        precision=precision,
+        device=device,
+        threads=threads,
+        seed=seed,
+    )
+    if as_json:
+        print_json(report.to_dict())
+        return
+    print_scores(report)
+    print_classes(report)
+    if out is not None:
+        console.print(f"report  {out}", soft_wrap=True)

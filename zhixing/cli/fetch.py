@@ -1,0 +1,22 @@
+"""zhixing fetch: bring a published model into the cache."""
+
+from typing import Annotated
+
+import typer
+
+from zhixing.checkpoints.fetch import fetch as bring
+from zhixing.cli.options import Overwrite
+from zhixing.cli.printing import console, notices
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="A built-in name: minilm.")],
+    overwrite: Overwrite = False,
+) -> None:
+    """Download a model, check its SHA-256 and keep it in the cache; nothing is installed."""
+    notices.print(f"asking the network for {name}", style="dim")
+    folder = bring(name, overwrite=overwrite)
+    console.print(f"{name} is in {folder}", soft_wrap=True)

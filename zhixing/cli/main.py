@@ -1,0 +1,83 @@
+"""The command line: the commands' names and one-line helps; each is imported only when it runs."""
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+from zhixing.errors import ZhixingError
+
+COMMANDS = {
+    "demo": "Train, prove and use a model on built-in data, offline, in about two minutes.",
+    "check": "Tell what is wrong with a table before anyone trains on it.",
+    "train": "Train a model on labelled rows.",
+    "resume": "Go on where a training stopped, to the same weights.",
+    "evaluate": "Score a model on labelled rows, with intervals.",
+    "classify": "Give labels to texts, or to every row of a file.",
+    "quantize": "Make an int8 twin of a model, and say how far its answers moved.",
+    "inspect": "Draw what a model attends to in one text.",
+    "tokenizer": "Learn a vocabulary, or show how a text is cut into tokens.",
+    "fetch": "Bring a published model into the cache.",
+}
+
+
+class LazyCommand(TyperCommand):
+    """Stand for a command whose file is imported when it is called."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any
+    ) -> Any:
+        """Import the command and let it read its arguments."""
+        module = importlib.import_module(f"zhixing.cli.{self.name}")
+        real = get_command(module.app)
+        real.name = self.name
+        return real.make_context(info_name, args, parent=parent, **extra)
+
+
+class LazyGroup(TyperGroup):
+    """List the commands without importing them."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Name the commands, in the order in which one meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> LazyCommand | None:
+        """Give a command by its name."""
+        if cmd_name not in COMMANDS:
+            return None
+        return LazyCommand(name=cmd_name, help=COMMANDS[cmd_name], callback=None)
+
+
+app = typer.Typer(cls=LazyGroup, no_args_is_help=True, add_completion=False)
+
+
+@app.callback()
+def face(
+    version: bool = typer.Option(False, "--version", help="Print the version.", is_eager=True),
+) -> None:
+    """Zhixing · 知行: small and medium language models, from theory to practice."""
+    if version:
+        from zhixing import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run a command; what a person can mend is one sentence on standard error and status 2."""
+    try:
+        app()
+    except ZhixingError as error:
+        sys.stderr.write(f"zhixing: {error}\n")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.stderr.write("zhixing: interrupted\n")
+        sys.exit(130)
+    except BrokenPipeError:
+        # Whoever read the output has gone; nothing more can be said there.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)

@@ -1,0 +1,24 @@
+"""Options that several commands share, said once."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zhixing.tasks.running import Precision as PrecisionName
+
+Data = Annotated[
+    str,
+    typer.Option(
+        "--data", help="CSV, TSV, JSONL, Parquet or text; a pattern; or - for standard input."
+    ),
+]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:N or mps.")]
+Threads = Annotated[int, typer.Option(help="For computing; 0 for all cores.")]
+Precision = Annotated[PrecisionName, typer.Option(help="float32, bfloat16, float16 or int8.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder to write; it must not exist yet.")]
+TextColumn = Annotated[str | None, typer.Option("--text", help="Column of the texts.")]
+PairColumn = Annotated[str | None, typer.Option("--pair", help="Column of second texts.")]
+LabelColumn = Annotated[str | None, typer.Option("--label", help="Column of the labels.")]

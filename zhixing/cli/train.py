@@ -1,0 +1,91 @@
+"""zhixing train: labelled rows to a model."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zhixing.cli.options import AsJson, Data, Device, Out, Overwrite, Threads
+from zhixing.cli.printing import console, print_json
+from zhixing.cli.watching import Watcher, print_finished
+from zhixing.config import parse_pairs, read_recipe
+from zhixing.workflows.cross_validation import cross_validate
+from zhixing.workflows.train import train_model
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def train(
+    task: Annotated[str, typer.Argument(help="What to learn: classify.")],
+    data: Data,
+    out: Out,
+    settings: Annotated[
+        list[str] | None, typer.Argument(help="key=value, for instance epochs=4 data.label=stars.")
+    ] = None,
+    validation: Annotated[
+        str | None, typer.Option(help="Rows to score on; a tenth of --data if not given.")
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help='Folder or built-in name; "new" to learn from nothing.')
+    ] = "minilm",
+    recipe: Annotated[Path | None, typer.Option(help="TOML file of settings.")] = None,
+    folds: Annotated[int, typer.Option(help="Cross-validate so many times first.")] = 0,
+    device: Device = "cpu",
+    threads: Threads = 0,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train a model on labelled rows: a model folder, its scores and a report.
+
+    Every setting has a name; `zhixing train classify --data reviews.csv --out runs/reviews
+    epochs=4 rate=1e-4` sets two of them. A kill at any moment costs nothing: zhixing resume.
+    """
+    values = {**(read_recipe(recipe) if recipe else {}), **parse_pairs(settings or [])}
+    with Watcher(is_quiet=as_json) as watcher:
+        if folds:
+            spread = cross_validate(
+                task,
+                data,
+                num_folds=folds,
+                model=model,
+                settings=values,
+                device=device,
+                threads=threads,
+                watch=watcher,
+                should_stop=watcher.should_stop,
+            )
+            watcher(f"{folds} folds: {spread.sentence()}")
+        finished = train_model(
+            task,
+            data,
+            out=out,
+            model=model,
+            validation=validation,
+            settings=values,
+            device=device,
+            threads=threads,
+            overwrite=overwrite,
+            watch=watcher,
+            should_stop=watcher.should_stop,
+        )
+    if finished is None:
+        if watcher.is_stopped:
+            console.print(f"stopped; go on with: zhixing resume {out}")
+            sys.exit(130)
+        return
+    if as_json:
+        report = finished.report
+        print_json(
+            {
+                "folder": str(finished.folder),
+                "steps": finished.steps,
+                "seconds": finished.seconds,
+                "tokens": finished.tokens,
+                "report": None if report is None else report.to_dict(),
+            }
+        )
+        return
+    print_finished(finished)
+    console.print(f'next    zhixing classify {out} "a text of yours"', soft_wrap=True)

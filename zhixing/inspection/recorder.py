@@ -1,0 +1,50 @@
+"""Read tensors at a model's taps while it computes, and leave nothing behind."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import Tensor, nn
+
+from zhixing.errors import ConfigError
+from zhixing.layers.tap import Tap
+
+
+@contextmanager
+def recording(model: nn.Module, ending: str) -> Iterator[dict[str, list[Tensor]]]:
+    """Keep what passes through every tap whose name ends so.
+
+    Attention leaves its fused kernels only while its weights are watched, and only here.
+
+    Args:
+        model: To watch.
+        ending: Of the taps' names, for instance "attention.weights".
+
+    Yields:
+        By tap name, the tensors in the order in which they passed.
+
+    Raises:
+        ConfigError: If no tap has such a name.
+    """
+    taps = {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, Tap) and name.endswith(ending)
+    }
+    if not taps:
+        named = sorted(
+            {n.rpartition(".")[2] for n, m in model.named_modules() if isinstance(m, Tap)}
+        )
+        raise ConfigError(f"no tap is named {ending!r}; there are {', '.join(named)}")
+    found: dict[str, list[Tensor]] = {name: [] for name in taps}
+
+    def keep(name: str) -> object:
+        return taps[name].register_forward_hook(
+            lambda _module, _args, result: found[name].append(result.detach().cpu())
+        )
+
+    handles = [keep(name) for name in taps]
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()  # type: ignore[attr-defined]

@@ -1,0 +1,53 @@
+"""The Python face of training: settings as plain keyword arguments."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from zhixing.errors import TrainingError
+from zhixing.workflows.finishing import Finished
+from zhixing.workflows.train import Watch, train_model
+
+
+def train(
+    task: str,
+    *,
+    data: object,
+    out: str | Path,
+    model: str = "minilm",
+    validation: object = None,
+    device: str = "cpu",
+    threads: int = 0,
+    overwrite: bool = False,
+    watch: Watch | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+    **settings: Any,
+) -> Finished:
+    """Train a model on labelled rows.
+
+    The arguments are those of `workflows.train.train_model`; all others are settings of the
+    recipe, such as `epochs=3`, `rate=1e-4`, `data={"label": "stars"}`. This is the one function
+    that takes open keyword arguments: an unknown one is refused with the nearest known name.
+
+    Raises:
+        TrainingError: If `should_stop` ended it; the sentence says how to go on.
+
+    Example:
+        `train("classify", data="reviews.csv", out="runs/reviews", epochs=3)`
+    """
+    finished = train_model(
+        task,
+        data,
+        out=out,
+        model=model,
+        validation=validation,
+        settings=settings,
+        device=device,
+        threads=threads,
+        overwrite=overwrite,
+        watch=watch,
+        should_stop=should_stop,
+    )
+    if finished is None:
+        raise TrainingError(f"the training was stopped; go on with zhixing.resume({str(out)!r})")
+    return finished

@@ -1,0 +1,128 @@
+"""Put int8 onto a trained model, and say how far its answers moved."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import zhixing
+from zhixing.checkpoints.builtin import locate
+from zhixing.checkpoints.files import check_free_to_write
+from zhixing.checkpoints.pretrained import Pretrained, load_pretrained, save_pretrained
+from zhixing.data.readers import read_table
+from zhixing.data.table import Columns
+from zhixing.errors import ConfigError
+from zhixing.models.quantization import is_quantized, quantize
+from zhixing.tasks.pipeline import Pipeline
+from zhixing.workflows.preparation import use_threads
+
+
+@dataclass(frozen=True)
+class QuantizationReport:
+    """Say how far int8 moved a model's answers on some rows.
+
+    Attributes:
+        rows: How many texts.
+        same_label: Share whose most probable label stayed.
+        largest_shift: The most that any probability moved.
+        mean_shift: Over rows, the mean of each row's largest.
+        accuracy_before, accuracy_after: Where the rows are labelled, else None.
+        bytes_before, bytes_after: Of the weights.
+        data: SHA-256 of the rows.
+        version: Of this package.
+    """
+
+    rows: int
+    same_label: float
+    largest_shift: float
+    mean_shift: float
+    accuracy_before: float | None
+    accuracy_after: float | None
+    bytes_before: int
+    bytes_after: int
+    data: str
+    version: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values."""
+        return asdict(self)
+
+
+def quantize_model(
+    model: str | Path,
+    data: object,
+    *,
+    out: str | Path,
+    columns: Columns = Columns(),
+    threads: int = 0,
+    overwrite: bool = False,
+) -> QuantizationReport:
+    """Save an int8 twin of a model, with a report that is kept in its folder.
+
+    Args:
+        model: A trained model folder.
+        data: Texts to compare answers on; their labels are used where there are any.
+        out: The new folder.
+        columns: Which columns hold what.
+        threads: For computing; 0 leaves what torch chose.
+        overwrite: Replace what is in `out`.
+
+    Raises:
+        ConfigError: If the model is int8 already.
+    """
+    use_threads(threads)
+    folder = Path(out)
+    check_free_to_write(folder, overwrite=overwrite)
+    before = load_pretrained(locate(str(model)))
+    if is_quantized(before.model):
+        raise ConfigError(f"{model} is int8 already; name the model it was made from")
+    after = load_pretrained(locate(str(model)))
+    quantize(after.model)
+    report = compare(before, after, data, columns)
+    card = replace(after.card, quantization=report.to_dict())
+    save_pretrained(replace(after, card=card), folder, overwrite=overwrite)
+    return report
+
+
+def compare(
+    before: Pretrained, after: Pretrained, data: object, columns: Columns
+) -> QuantizationReport:
+    """Let two models classify the same rows."""
+    first, second = Pipeline(before), Pipeline(after)
+    table = read_table(
+        data, columns=columns, needs_labels=False, multi_label=before.card.is_multi_label
+    )
+    examples = first.task.encode(table)
+    logits = [pipeline.logits(examples).double() for pipeline in (first, second)]
+    temperature = before.card.temperature
+    multi = before.card.is_multi_label
+    chances = [
+        (x / temperature).sigmoid() if multi else (x / temperature).softmax(-1) for x in logits
+    ]
+    shifts = (chances[0] - chances[1]).abs().max(-1).values
+    accuracies: list[float | None] = [None, None]
+    if table.labels is not None and not multi:
+        targets = torch.tensor([(e.labels or (0,))[0] for e in examples])
+        accuracies = [float((x.argmax(-1) == targets).double().mean()) for x in logits]
+    return QuantizationReport(
+        rows=len(examples),
+        same_label=float((logits[0].argmax(-1) == logits[1].argmax(-1)).double().mean()),
+        largest_shift=float(shifts.max()),
+        mean_shift=float(shifts.mean()),
+        accuracy_before=accuracies[0],
+        accuracy_after=accuracies[1],
+        bytes_before=size_of(before),
+        bytes_after=size_of(after),
+        data=table.fingerprint(),
+        version=zhixing.__version__,
+    )
+
+
+def size_of(pretrained: Pretrained) -> int:
+    """Count the bytes of a model's weights."""
+    seen: Mapping[int, torch.Tensor] = {
+        tensor.data_ptr(): tensor for tensor in pretrained.model.state_dict().values()
+    }
+    return sum(tensor.numel() * tensor.element_size() for tensor in seen.values())

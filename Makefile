@@ -28,8 +28,8 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	touch $@
 
 lint:
-	$(BIN)/ruff format --check zhixing tests benchmarks examples
-	$(BIN)/ruff check zhixing tests benchmarks examples
+	$(BIN)/ruff format --check zhixing tests benchmarks
+	$(BIN)/ruff check zhixing tests benchmarks
 
 types:
 	$(BIN)/mypy

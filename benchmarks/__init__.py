@@ -1,0 +1,1 @@
+"""Benchmarks: one script a question, each writes JSON; the README's table is made from those."""

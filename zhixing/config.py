@@ -141,7 +141,7 @@ def _as(option: Any, value: Any) -> tuple[Any, bool]:
     if option in (int, float) and not isinstance(value, bool) and value is not None:
         try:
             return option(value), option is float or float(value) == int(float(value))
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return None, False
     return None, False
 

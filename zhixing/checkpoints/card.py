@@ -70,7 +70,8 @@ def read_card(folder: Path) -> Card | None:
 
 def write_card(card: Card, folder: Path) -> None:
     """Write a folder's card."""
-    values: dict[str, Any] = {"format": FORMAT, **asdict(card)}
+    values: dict[str, Any] = {"format": FORMAT}
+    values.update(asdict(card))
     write_json(folder / FILE, values)
 
 

@@ -76,16 +76,7 @@ def train(
             sys.exit(130)
         return
     if as_json:
-        report = finished.report
-        print_json(
-            {
-                "folder": str(finished.folder),
-                "steps": finished.steps,
-                "seconds": finished.seconds,
-                "tokens": finished.tokens,
-                "report": None if report is None else report.to_dict(),
-            }
-        )
+        print_json(finished.to_dict())
         return
     print_finished(finished)
     console.print(f'next    zhixing classify {out} "a text of yours"', soft_wrap=True)

@@ -49,7 +49,8 @@ def drop(x: Float[Tensor, "..."], rate: float, noise: Noise | None) -> Float[Ten
     generator = torch.Generator(x.device).manual_seed(noise.seed())
     numbers = torch.empty((x.numel() + 3) // 4, dtype=torch.int64, device=x.device)
     numbers.random_(-(2**63), None, generator=generator)
-    threshold = round(rate * 65536) - 32768
-    keep = numbers.view(torch.int16)[: x.numel()].view(x.shape) >= threshold
-    share = 1.0 - round(rate * 65536) / 65536
+    # A rate that rounds to one would keep nothing, and scale that by infinity.
+    dropped = min(round(rate * 65536), 65535)
+    keep = numbers.view(torch.int16)[: x.numel()].view(x.shape) >= dropped - 32768
+    share = 1.0 - dropped / 65536
     return x * (keep.to(x.dtype) / share)

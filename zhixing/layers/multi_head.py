@@ -25,9 +25,10 @@ class MultiHeadAttention(nn.Module):
         super().__init__()
         if hidden_size % num_heads:
             below = hidden_size // num_heads * num_heads
+            fit = " and ".join(str(n) for n in (below, below + num_heads) if n)
             raise ConfigError(
                 f"hidden_size is {hidden_size}, which num_heads = {num_heads} does not divide; "
-                f"{below} and {below + num_heads} would fit"
+                f"{fit} would fit"
             )
         self.num_heads = num_heads
         self.head_size = hidden_size // num_heads

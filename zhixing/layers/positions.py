@@ -26,8 +26,8 @@ def sinusoids(positions: Int[Tensor, " N"], size: int) -> Float[Tensor, "N D"]:
     Dimension 2i holds sin(pos / 10000^(2i/D)) and dimension 2i+1 holds cos of the same angle. The
     formula is often printed wrongly, and both misprints cost the property it was chosen for, that
     the vector of pos + k is a fixed rotation of the vector of pos: with the sine alone there is no
-    rotation (sin(a + b) needs cos(a)), and with the exponent i/D, or with it outside the power, the
-    wavelengths no longer run from 2 pi to 10000 * 2 pi, so that far positions fall together.
+    rotation (sin(a + b) needs cos(a)), and with the exponent outside the quotient, as in
+    (pos / 10000)^(2i/D), the angle no longer grows evenly with the position.
     `tests/unit/layers/test_positions.py` shows both.
 
     Source:
@@ -68,9 +68,10 @@ class Convolutional(nn.Module):
 
     def __init__(self, hidden_size: int, *, width: int = 7, is_causal: bool = False) -> None:
         super().__init__()
-        if width % 2 == 0:
+        if width < 1 or width % 2 == 0:
             raise ConfigError(
-                f"convolution width is {width}; it has to be odd, such as {width + 1}"
+                f"convolution width is {width}; it has to be odd and at least 1, such as "
+                f"{max(width // 2 * 2 + 1, 1)}"
             )
         self.weight = nn.Parameter(torch.empty(hidden_size, 1, width))
         self.bias = nn.Parameter(torch.zeros(hidden_size))

@@ -83,6 +83,8 @@ def position_numbers(lengths: tuple[int, ...], device: torch.device) -> Int[Tens
 
 
 @lru_cache(maxsize=64)
+# A prediction may be the first to ask, and what is kept has to serve training too.
+@torch.inference_mode(mode=False)
 def _position_numbers(lengths: tuple[int, ...]) -> Int[Tensor, " N"]:
     counts = torch.tensor(lengths, dtype=torch.int64)
     first = torch.tensor(starts(lengths), dtype=torch.int64)

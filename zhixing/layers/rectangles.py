@@ -83,6 +83,8 @@ def _group(
 
 
 @lru_cache(maxsize=512)
+# A prediction may be the first to ask, and what is kept has to serve training too.
+@torch.inference_mode(mode=False)
 def _rows(lengths: tuple[int, ...], sequences: tuple[int, ...], width: int) -> Int[Tensor, " R"]:
     """Tell where each cell of a rectangle lies in the batch; spare cells repeat the last row."""
     first = torch.tensor([starts(lengths)[i] for i in sequences]).unsqueeze(-1)
@@ -91,6 +93,8 @@ def _rows(lengths: tuple[int, ...], sequences: tuple[int, ...], width: int) -> I
 
 
 @lru_cache(maxsize=512)
+# A prediction may be the first to ask, and what is kept has to serve training too.
+@torch.inference_mode(mode=False)
 def cells_of_rows(lengths: tuple[int, ...], groups: tuple[Group, ...]) -> Int[Tensor, " N"]:
     """Tell, for each row of the batch, which cell of the rectangles holds it."""
     found = torch.empty(sum(lengths), dtype=torch.int64)

@@ -11,6 +11,13 @@ from zhixing.layers.residual import NormPlace
 
 HeadKind = Literal["none", "classification", "vocabulary"]
 PoolingKind = Literal["first", "mean"]
+WORDS: dict[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "a name",
+    type(None): "null",
+}
 
 
 @dataclass(frozen=True)
@@ -73,7 +80,11 @@ class ModelConfig:
     initial_std: float = 0.02
 
     def __post_init__(self) -> None:
-        faults = [*self._size_faults(), *self._choice_faults(), *self._rate_faults()]
+        faults = self._type_faults() or [
+            *self._size_faults(),
+            *self._choice_faults(),
+            *self._rate_faults(),
+        ]
         if faults:
             raise ConfigError("; ".join(faults))
 
@@ -87,6 +98,18 @@ class ModelConfig:
                 f"unknown model settings {', '.join(unknown)}; known are {', '.join(sorted(known))}"
             )
         return cls(**values)
+
+    def _type_faults(self) -> list[str]:
+        """Name the fields that are not what they are annotated as; choices are checked by name."""
+        faults = []
+        for one in fields(self):
+            value = getattr(self, one.name)
+            options = get_args(one.type) or (one.type,)
+            wanted = [option for option in options if option in WORDS]
+            if wanted and not any(_is_a(value, option) for option in options):
+                names = " or ".join(WORDS[option] for option in wanted)
+                faults.append(f"{one.name} is {value!r}; it has to be {names}")
+        return faults
 
     def _size_faults(self) -> list[str]:
         faults = []
@@ -134,3 +157,11 @@ class ModelConfig:
             for name in ("dropout", "attention_dropout", "classifier_dropout")
             if (rate := getattr(self, name)) is not None and not 0 <= rate < 1
         ]
+
+
+def _is_a(value: object, wanted: Any) -> bool:
+    if wanted is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if wanted is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, wanted)

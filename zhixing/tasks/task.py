@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -26,6 +26,7 @@ class Loss:
     weight: float
 
 
+@runtime_checkable
 class Task(Protocol):
     """Know how text becomes tensors and tensors become results, for one kind of work.
 

@@ -115,10 +115,12 @@ class _Loop:
         self.total, self.per_epoch = plan_steps(run)
         self.last_save = time.monotonic()
         self.last_path: Path | None = None
+        if start is not None and run.snapshots is not None:
+            self.last_path = run.snapshots.place(start.state.step)
 
     def steps(self) -> Iterator[Event]:
         sizes = [example.num_tokens for example in self.run.examples]
-        while self.state.step < self.total:
+        while self.state.step < self.total and not self._is_worse_too_often():
             batches = epoch_batches(
                 sizes, self.run.batching, seed=self.config.seed, epoch=self.state.epoch
             )
@@ -239,11 +241,14 @@ class _Loop:
     def _reason_to_stop(self, is_last: bool) -> str:
         if is_last:
             return "it is complete"
-        if self.config.patience and self.state.worse >= self.config.patience:
+        if self._is_worse_too_often():
             return f"{self.state.worse} evaluations in a row brought nothing better"
         if self.run.ranks.agreed(float(self.run.should_stop())):
             return "it was asked to stop"
         return ""
+
+    def _is_worse_too_often(self) -> bool:
+        return bool(self.config.patience) and self.state.worse >= self.config.patience
 
     def _is_time_to_save(self, stop: str) -> bool:
         if self.run.snapshots is None:

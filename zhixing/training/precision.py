@@ -23,8 +23,11 @@ class LossScale:
         self.growth = 0
 
     def accepts(self, norm: float) -> bool:
-        """Tell whether a step with this gradient may be taken; without float16, always."""
-        return not self.is_needed or math.isfinite(norm)
+        """Tell whether a step with this gradient may be taken or is beyond help by a scale.
+
+        Without float16, and at the smallest scale, it always is one of the two.
+        """
+        return not self.is_needed or math.isfinite(norm) or self.value == 1.0
 
     def unscale(self, optimizer: torch.optim.Optimizer) -> None:
         """Divide the gradients by the scale."""

@@ -117,7 +117,7 @@ class Snapshots:
         self, state: LoopState, weights: Mapping[str, Tensor], moments: Mapping[str, Tensor]
     ) -> Path:
         """Write a snapshot, whole or not at all, then remove the oldest beyond `keep`."""
-        place = self.folder / f"step-{state.step:08d}"
+        place = self.place(state.step)
         with whole_folder(place, overwrite=True) as folder:
             write_tensors(folder / MODEL, weights, {})
             write_tensors(folder / OPTIMIZER, moments, {})
@@ -127,6 +127,10 @@ class Snapshots:
         for old in self.all()[: -self.keep]:
             shutil.rmtree(old)
         return place
+
+    def place(self, step: int) -> Path:
+        """Name the folder of a step's snapshot."""
+        return self.folder / f"step-{step:08d}"
 
     def all(self) -> list[Path]:
         """List the snapshots, the oldest first."""

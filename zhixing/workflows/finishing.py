@@ -4,7 +4,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,18 @@ class Finished:
     seconds: float
     tokens: int
     best_step: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values, as they stand in JSON."""
+        return {
+            "folder": str(self.folder),
+            "steps": self.steps,
+            "best_step": self.best_step,
+            "seconds": self.seconds,
+            "tokens": self.tokens,
+            "report": None if self.report is None else self.report.to_dict(),
+            "baseline": None if self.baseline is None else asdict(self.baseline),
+        }
 
 
 def finish(folder: Path, plan: Plan, prepared: Prepared, run: Run, journal: Journal) -> Finished:

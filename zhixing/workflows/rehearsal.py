@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from zhixing.data.batch import Example
-from zhixing.errors import FileError, TrainingError
+from zhixing.errors import ConfigError, FileError, TrainingError
 from zhixing.layers.dropout import Noise
 from zhixing.tasks.running import logits_of, mixed_precision, resolved
 from zhixing.training.loop import Run
@@ -23,6 +23,7 @@ def rehearse(run: Run, validation: Sequence[Example], folder: Path) -> None:
 
     Raises:
         FileError: If the disk has no room for the snapshots.
+        ConfigError: If the metric that is to choose the best snapshot is not one of the task's.
         TrainingError: If the memory does not suffice or the first loss is not a number.
     """
     check_disk(run, folder)
@@ -30,13 +31,14 @@ def rehearse(run: Run, validation: Sequence[Example], folder: Path) -> None:
         _try_a_step(run)
         if validation:
             longest = sorted(validation, key=lambda e: -e.num_tokens)[:4]
-            logits_of(
+            logits = logits_of(
                 run.model,
                 run.task,
                 longest,
                 device=run.device,
                 precision=resolved(run.config.precision, run.device),
             )
+            _check_metric(run.config.metric, list(run.task.score(logits, longest)))
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise TrainingError(
             f"the memory does not suffice for the longest rows ({error}); set micro_tokens below "
@@ -55,6 +57,14 @@ def check_disk(run: Run, folder: Path) -> None:
         raise FileError(
             f"{folder} has {free / 2**20:.0f} MiB free, but the run needs about "
             f"{needed / 2**20:.0f}; free some, choose another --out, or set keep_snapshots=1"
+        )
+
+
+def _check_metric(metric: str | None, scores: Sequence[str]) -> None:
+    if metric is not None and metric not in scores:
+        raise ConfigError(
+            f"metric is {metric!r}, which this task does not score; choose one of "
+            f"{', '.join(scores)}"
         )
 
 

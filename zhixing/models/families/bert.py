@@ -15,6 +15,7 @@ from zhixing.models.families.family import (
     head_of,
     need,
     num_labels,
+    number_of,
 )
 from zhixing.models.weight_names import Fused, Plain, WeightNames, dense, fused, norm
 
@@ -46,7 +47,7 @@ def shared_config(
     kind = values.get("position_embedding_type", "absolute")
     if kind != "absolute" or values.get("is_decoder"):
         raise CheckpointError(
-            f"config.json: position_embedding_type is {kind!r} and is_decoder is "
+            f"position_embedding_type is {kind!r} and is_decoder is "
             f"{bool(values.get('is_decoder'))}; supported are 'absolute' and False"
         )
     return ModelConfig(
@@ -56,17 +57,17 @@ def shared_config(
         num_heads=need(values, "num_attention_heads"),
         feed_forward_size=need(values, "intermediate_size"),
         activation=activation_of(values, "hidden_act", "gelu"),
-        norm_eps=values.get("layer_norm_eps", default_eps),
+        norm_eps=number_of(values, "layer_norm_eps", default_eps),
         max_positions=values.get("max_position_embeddings", 512),
         token_types=values.get("type_vocab_size", default_types),
-        dropout=values.get("hidden_dropout_prob", 0.1),
-        attention_dropout=values.get("attention_probs_dropout_prob", 0.1),
+        dropout=number_of(values, "hidden_dropout_prob", 0.1),
+        attention_dropout=number_of(values, "attention_probs_dropout_prob", 0.1),
         head=head,
         num_classes=num_labels(values) if head == "classification" else 0,
         has_pooler=has_pooler and head != "vocabulary",
-        classifier_dropout=values.get("classifier_dropout"),
+        classifier_dropout=number_of(values, "classifier_dropout", None),
         head_activation=activation_of(values, "hidden_act", "gelu"),
-        initial_std=values.get("initializer_range", 0.02),
+        initial_std=number_of(values, "initializer_range", 0.02),
     )
 
 

@@ -14,6 +14,7 @@ from zhixing.models.families.family import (
     head_of,
     need,
     num_labels,
+    number_of,
 )
 from zhixing.models.weight_names import Fused, Plain, WeightNames, dense, fused, norm
 
@@ -39,14 +40,14 @@ def read_config(values: Mapping[str, Any]) -> ModelConfig:
         activation=activation_of(values, "activation", "gelu"),
         norm_eps=1e-12,
         max_positions=values.get("max_position_embeddings", 512),
-        dropout=values.get("dropout", 0.1),
-        attention_dropout=values.get("attention_dropout", 0.1),
+        dropout=number_of(values, "dropout", 0.1),
+        attention_dropout=number_of(values, "attention_dropout", 0.1),
         head=head,
         num_classes=num_labels(values) if classifies else 0,
         classifier_activation="relu" if classifies else None,
-        classifier_dropout=values.get("seq_classif_dropout", 0.2) if classifies else None,
+        classifier_dropout=number_of(values, "seq_classif_dropout", 0.2) if classifies else None,
         head_activation=activation_of(values, "activation", "gelu"),
-        initial_std=values.get("initializer_range", 0.02),
+        initial_std=number_of(values, "initializer_range", 0.02),
     )
 
 

@@ -1,7 +1,7 @@
 """What a family file provides, and the words that several of them share."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from zhixing.errors import CheckpointError
 from zhixing.models.config import HeadKind, ModelConfig
@@ -24,6 +24,7 @@ THEIR_ACTIVATIONS = {
 }
 
 
+@runtime_checkable
 class Family(Protocol):
     """A module that describes one family; it holds neither a class nor a forward pass."""
 
@@ -41,14 +42,42 @@ class Family(Protocol):
 
 def head_of(values: Mapping[str, Any], architectures: Mapping[str, HeadKind]) -> HeadKind:
     """Tell which head a checkpoint has; an architecture we have no head for gives its body."""
+    return architectures.get(architecture_of(values), "none")
+
+
+def architecture_of(values: Mapping[str, Any]) -> str:
+    """Give the name of the class that a checkpoint was made with; empty where it does not say.
+
+    Raises:
+        CheckpointError: If what is there is no list of names.
+    """
     named = values.get("architectures") or [""]
-    return architectures.get(named[0], "none")
+    if not isinstance(named, list) or not isinstance(named[0], str):
+        raise CheckpointError(f"architectures is {named!r}; it has to be a list of class names")
+    return named[0]
 
 
 def num_labels(values: Mapping[str, Any]) -> int:
-    """Tell how many classes a configuration speaks of; two where it does not say, as theirs do."""
+    """Tell how many classes a configuration speaks of; two where it does not say, as theirs do.
+
+    Raises:
+        CheckpointError: If what is there is neither a table of labels nor a number.
+    """
     labels = values.get("id2label") or values.get("label2id")
-    return len(labels) if labels else int(values.get("num_labels", 2))
+    if labels and not isinstance(labels, Mapping):
+        raise CheckpointError(
+            f"id2label is {labels!r}; it has to be an object of numbers and labels"
+        )
+    number = len(labels) if labels else values.get("num_labels", 2)
+    if not isinstance(number, int):
+        raise CheckpointError(f"num_labels is {number!r}; it has to be a whole number")
+    return number
+
+
+def number_of(values: Mapping[str, Any], key: str, default: float | None) -> Any:
+    """Give a number that may have been written without a point; anything else as it is."""
+    value = values.get(key, default)
+    return float(value) if type(value) is int else value
 
 
 def activation_of(values: Mapping[str, Any], key: str, default: str) -> str:
@@ -58,9 +87,9 @@ def activation_of(values: Mapping[str, Any], key: str, default: str) -> str:
         CheckpointError: If it is not one we have.
     """
     name = values.get(key, default)
-    if name not in ACTIVATION_NAMES:
+    if not isinstance(name, str) or name not in ACTIVATION_NAMES:
         allowed = ", ".join(ACTIVATION_NAMES)
-        raise CheckpointError(f"config.json: {key} is {name!r}; supported are {allowed}")
+        raise CheckpointError(f"{key} is {name!r}; supported are {allowed}")
     return ACTIVATION_NAMES[name]
 
 
@@ -71,7 +100,7 @@ def need(values: Mapping[str, Any], key: str) -> Any:
         CheckpointError: If it is absent.
     """
     if values.get(key) is None:
-        raise CheckpointError(f"config.json has no {key}; this model cannot be built without it")
+        raise CheckpointError(f"there is no {key}; this model cannot be built without it")
     return values[key]
 
 

@@ -1,6 +1,7 @@
 """The families by the name their `config.json` gives them."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from zhixing.errors import CheckpointError, ConfigError
@@ -25,17 +26,21 @@ def family_named(model_type: object) -> Family:
     """
     if not isinstance(model_type, str) or model_type not in FAMILIES:
         raise CheckpointError(
-            f"config.json: model_type is {model_type!r}; supported are {', '.join(FAMILIES)}"
+            f"model_type is {model_type!r}; supported are {', '.join(FAMILIES)}"
         )
     return FAMILIES[model_type]
 
 
 def expresses(model_type: str, config: ModelConfig) -> bool:
-    """Tell whether a family can say all of a configuration, so that others read the same model."""
+    """Tell whether a family can say all of a configuration, so that others read the same model.
+
+    That a body has no pooler is said by its weights, not by its `config.json`.
+    """
     family = FAMILIES[model_type]
     try:
         written: Mapping[str, Any] = family.write_config(config)
         labels = {"id2label": {str(i): str(i) for i in range(config.num_classes)}}
-        return family.read_config({**written, **labels}) == config
+        read = family.read_config({**written, **labels})
     except (ConfigError, CheckpointError, KeyError):
         return False
+    return read == config or (config.head == "none" and replace(read, has_pooler=False) == config)

@@ -10,17 +10,25 @@ from typing import Any
 
 import torch
 
+from zhixing.errors import CheckpointError
 from zhixing.models.config import HeadKind, ModelConfig
 from zhixing.models.transformer import Transformer
 from zhixing.models.weight_names import Plain, WeightNames
 
 ARCHITECTURES: dict[str, HeadKind] = {}
 TYPE = "zhixing"
+SIZES = ("hidden_size", "encoder_layers", "num_heads", "feed_forward_size")
 
 
 def read_config(values: Mapping[str, Any]) -> ModelConfig:
     """Read the settings, which stand under one key."""
-    return ModelConfig.from_dict(values.get("settings", {}))
+    settings = values.get("settings")
+    if not isinstance(settings, Mapping):
+        raise CheckpointError(f"settings is {settings!r}; it has to be an object of model settings")
+    missing = sorted({"vocab_size", *SIZES} - set(settings))
+    if missing:
+        raise CheckpointError(f"settings lacks {', '.join(missing)}; save the model again")
+    return ModelConfig.from_dict(settings)
 
 
 def write_config(config: ModelConfig) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from zhixing.errors import CheckpointError
 from zhixing.models.config import HeadKind, ModelConfig
 from zhixing.models.families import bert
-from zhixing.models.families.family import architecture_named, head_of
+from zhixing.models.families.family import architecture_named, architecture_of, head_of
 from zhixing.models.weight_names import Plain, WeightNames, dense, norm
 
 ARCHITECTURES: dict[str, HeadKind] = {
@@ -21,13 +22,19 @@ ARCHITECTURES: dict[str, HeadKind] = {
 
 def read_config(values: Mapping[str, Any]) -> ModelConfig:
     """Read RoBERTa's `config.json`; a first token's position is the padding id plus one."""
-    named = [name.removeprefix("XLM") for name in values.get("architectures") or [""]]
-    named = [name.replace("RobertaForPreTraining", "RobertaForMaskedLM") for name in named]
-    head = head_of({"architectures": named}, ARCHITECTURES)
+    named = architecture_of(values).removeprefix("XLM")
+    named = named.replace("RobertaForPreTraining", "RobertaForMaskedLM")
+    head = head_of({"architectures": [named]}, ARCHITECTURES)
     config = bert.shared_config(
         values, head, default_eps=1e-12, default_types=2, has_pooler=head == "none"
     )
-    offset = values.get("pad_token_id", 1) + 1
+    padding = values.get("pad_token_id", 1)
+    if type(padding) is not int or padding < 0:
+        raise CheckpointError(
+            f"pad_token_id is {padding!r}; positions are counted from it, so it has to be a whole "
+            f"number, 1 as published"
+        )
+    offset = padding + 1
     classifies = head == "classification"
     return replace(
         config,

@@ -1,0 +1,61 @@
+"""How many tokens a second are classified here, and by others?
+
+    python -m benchmarks.classify_speed
+
+512 texts of 1 to 8 sentences with minilm and a head of two classes; tokenization included for all.
+Then one short text at a time. All in turn, in one process, after a warm-up; ratios of medians.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.peers_classify import Peers
+from benchmarks.runs import summary, train_ours, write_result
+from benchmarks.training_speed import sentences
+from zhixing.checkpoints.pretrained import save_pretrained
+from zhixing.workflows.load import load
+from zhixing.workflows.preparation import load_for_training
+
+SHORT = "a moving , funny and finally transporting film"
+
+
+def main() -> None:
+    """Read the command line and measure."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--latencies", type=int, default=200)
+    args = parser.parse_args()
+    texts = [text for text, _ in sentences(512, most=8)]
+    with tempfile.TemporaryDirectory() as box:
+        folder = Path(box) / "model"
+        save_pretrained(load_for_training("minilm", ["0", "1"], seed=0), folder)
+        peers = Peers(folder, Path(box))
+        ours = load(folder)
+        small = load(folder, precision="int8")
+        runs: dict[str, Callable[[list[str]], object]] = {
+            **peers.contestants(),
+            "zhixing float32": ours,
+            "zhixing int8": small,
+        }
+        tokens = sum(e.num_tokens for e in ours.task.encode(table(texts)))
+        batch = measure(runs, texts, args.repeats)
+        single = measure(runs, [SHORT], args.latencies)
+    medians = {name: summary(values)["median"] for name, values in batch.items()}
+    latencies = {name: summary(values)["median"] for name, values in single.items()}
+    values = {
+        "tokens": tokens,
+        "tokens_per_second": {name: tokens / seconds for name, seconds in medians.items()},
+        "seconds": {name: summary(values) for name, values in batch.items()},
+        "latency": {name: summary(values) for name, values in single.items()},
+        "ratios": ratios(medians, latencies),
+    }
+    command = f"python -m benchmarks.classify_speed --repeats {args.repeats}"
+    print(write_result("classify-speed", command, values))
+    print(values["tokens_per_second"], latencies, values["ratios"])
+
+
+if __name__ == "__main__":
+    main()

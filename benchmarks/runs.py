@@ -1,0 +1,133 @@
+"""Train with zhixing for a benchmark, and write down what was measured and where."""
+
+import json
+import platform
+import statistics
+import subprocess
+import tempfile
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.datasets import Split
+from zhixing.training.events import Event, Stepped
+from zhixing.workflows.train import train_model
+
+RESULTS = Path(__file__).parent / "results"
+
+# What the reference library's Trainer does unless it is told otherwise, in our words.
+SAME_AS_TRAINER = {
+    "epochs": 3,
+    "batch_size": 16,
+    "rate": 5e-5,
+    "warmup": 0.0,
+    "weight_decay": 0.0,
+    "attention_dropout": 0.1,
+    "schedule": "linear",
+    "clip_norm": 1.0,
+    "snapshot_minutes": 0,
+}
+
+
+def train_ours(
+    split: Split, settings: dict[str, Any], *, model: str = "minilm", threads: int = 0
+) -> dict[str, Any]:
+    """Train once, from reading the rows to scoring the last weights; seconds are of steps alone."""
+    steps: list[Stepped] = []
+
+    def watch(event: Event | str) -> None:
+        if isinstance(event, Stepped):
+            steps.append(event)
+
+    with tempfile.TemporaryDirectory() as box:
+        finished = train_model(
+            "classify",
+            split.train,
+            validation=split.validation,
+            out=Path(box) / "run",
+            model=model,
+            settings=settings,
+            threads=threads,
+            watch=watch,
+        )
+    if finished is None or finished.report is None:
+        raise SystemExit("the training was stopped")
+    score = finished.report.scores["accuracy"]
+    baseline = finished.baseline
+    return {
+        "accuracy": score.value,
+        "interval": [score.interval.low, score.interval.high],
+        "seconds": finished.seconds,
+        "tokens": finished.tokens,
+        "signature": finished.report.signature,
+        "baseline": None
+        if baseline is None
+        else {
+            "unit": baseline.unit,
+            "accuracy": baseline.accuracy,
+            "gain": baseline.gain.difference,
+            "gain_interval": [baseline.gain.interval.low, baseline.gain.interval.high],
+        },
+    }
+
+
+def installed(*names: str) -> dict[str, str]:
+    """Give the versions of some packages; those that are absent are left out."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def machine() -> dict[str, Any]:
+    """Describe the machine that measures."""
+    model = platform.processor()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = [line for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        model = lines[0].partition(":")[2].strip() if lines else model
+    return {
+        "processor": model,
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "amx": torch.cpu._is_amx_tile_supported(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+    }
+
+
+def commit() -> str:
+    """Give the commit that is checked out."""
+    done = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip()
+
+
+def write_result(name: str, command: str, values: dict[str, Any]) -> Path:
+    """Keep what was measured, with everything it depends on."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    packages = installed("torch", "transformers", "ctranslate2", "tokenizers", "zhixing")
+    record = {
+        "command": command,
+        "commit": commit(),
+        "machine": machine(),
+        "packages": packages,
+        **values,
+    }
+    path.write_text(json.dumps(record, indent=1) + "\n")
+    return path
+
+
+def summary(seconds: list[float]) -> dict[str, float]:
+    """Give median and spread of repeated measurements."""
+    return {
+        "median": statistics.median(seconds),
+        "lowest": min(seconds),
+        "highest": max(seconds),
+    }

@@ -1,0 +1,66 @@
+import numpy
+import torch
+
+from zhixing.data.batch import Example, Window, lay_out
+
+
+def window(*ids: int, types: tuple[int, ...] | None = None) -> Window:
+    """Make a window of some ids."""
+    second = None if types is None else numpy.array(types, dtype=numpy.int32)
+    return Window(numpy.array(ids, dtype=numpy.int32), second)
+
+
+def example(*windows: Window, row: int = 1, labels: tuple[int, ...] | None = None) -> Example:
+    """Make an example of some windows."""
+    read = sum(len(part) for part in windows)
+    return Example(windows, labels, row=row, tokens_given=read, tokens_read=read)
+
+
+def test_the_tokens_of_an_example_are_those_of_all_its_windows() -> None:
+    assert example(window(1, 2, 3), window(3, 4)).num_tokens == 5
+
+
+def test_windows_lie_end_to_end_the_longest_first() -> None:
+    first = example(window(1, 2), row=7)
+    second = example(window(3, 4, 5), window(6), row=9)
+    batch = lay_out([first, second], None)
+    assert batch.input_ids.values.tolist() == [3, 4, 5, 1, 2, 6]
+    assert batch.input_ids.lengths == (3, 2, 1)
+    assert batch.owners.tolist() == [1, 0, 1]
+    assert batch.rows == (7, 9)
+    assert batch.num_tokens == 6
+
+
+def test_windows_of_equal_length_keep_their_order() -> None:
+    batch = lay_out([example(window(i, i)) for i in range(4)], None)
+    assert batch.owners.tolist() == [0, 1, 2, 3]
+    assert batch.input_ids.values.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
+def test_without_second_texts_there_are_no_token_types() -> None:
+    assert lay_out([example(window(1, 2))], None).token_type_ids is None
+
+
+def test_a_window_without_token_types_counts_as_all_zeros_beside_one_that_has_them() -> None:
+    batch = lay_out([example(window(1)), example(window(2, 3, types=(0, 1)))], None)
+    assert batch.token_type_ids is not None
+    assert batch.token_type_ids.tolist() == [0, 1, 0]
+    assert batch.token_type_ids.dtype == torch.int64
+
+
+def test_labels_stay_beside_their_examples_whatever_the_order_of_the_windows() -> None:
+    labels = torch.tensor([4, 2])
+    batch = lay_out([example(window(1)), example(window(2, 3))], labels)
+    assert batch.labels is not None
+    assert batch.labels.tolist() == [4, 2]
+
+
+def test_a_batch_brings_all_its_tensors_to_a_device() -> None:
+    parts = [example(window(1, 2, types=(0, 1)))]
+    moved = lay_out(parts, torch.tensor([1])).to(torch.device("meta"))
+    assert moved.token_type_ids is not None and moved.labels is not None
+    tensors = [moved.input_ids.values, moved.token_type_ids, moved.owners, moved.labels]
+    assert {tensor.device.type for tensor in tensors} == {"meta"}
+    assert moved.rows == (1,)
+    bare = lay_out([example(window(1, 2))], None).to(torch.device("meta"))
+    assert bare.token_type_ids is None and bare.labels is None

@@ -1,0 +1,238 @@
+"""Int8 linear layers and token tables, put onto a model that is already built.
+
+A layer keeps its weight as int8 with one scale an output and rounds its input to int8 as it comes,
+with one scale a row; `layers/int8` says how the two are multiplied.
+"""
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from zhixing.errors import CheckpointError, ConfigError
+from zhixing.layers.int8 import Factor, multiply, prepare, quantize_rows
+
+# A smaller table saves less than half a megabyte, and positions are looked up by number.
+MANY_ROWS = 2048
+
+# They work on one vector a text: rounding them gains no time and moves answers.
+FLOAT_PARTS = ("classification", "pooler")
+
+
+class Int8Linear(nn.Module):
+    """Hold a linear layer's weight in int8; its input is rounded to int8, row by row.
+
+    The state is `weight` (int8), `scale` (one number an output) and, where there is one, `bias`.
+    What a kernel wants beyond that is derived when first needed, and neither saved nor copied. No
+    gradient passes.
+
+    Args:
+        in_features: Width of the input.
+        out_features: Width of the output.
+        bias: Whether something is added.
+    """
+
+    weight: Tensor
+    scale: Tensor
+    bias: Tensor | None
+
+    def __init__(self, in_features: int, out_features: int, *, bias: bool = True) -> None:
+        super().__init__()
+        self.in_features = in_features
+        self.out_features = out_features
+        shape = (out_features, in_features)
+        self.register_buffer("weight", torch.zeros(shape, dtype=torch.int8))
+        self.register_buffer("scale", torch.zeros(out_features))
+        self.register_buffer("bias", torch.zeros(out_features) if bias else None)
+        self._factor: Factor | None = None
+
+    @classmethod
+    @torch.no_grad()
+    def from_float(cls, linear: nn.Linear) -> "Int8Linear":
+        """Round the weight of a float layer."""
+        layer = cls(linear.in_features, linear.out_features, bias=linear.bias is not None)
+        rows = quantize_rows(linear.weight)
+        layer.weight, layer.scale = rows.values, rows.scale[:, 0].clone()
+        if linear.bias is not None:
+            layer.bias = linear.bias.detach().clone().float()
+        return layer
+
+    def forward(self, x: Float[Tensor, "*N I"]) -> Float[Tensor, "*N O"]:
+        """Give x W^T + b."""
+        # Held in a local name, so that another thread may forget the layer's own meanwhile.
+        factor = self._factor
+        if factor is None:
+            factor = self._factor = prepare(self.weight, self.scale, self.bias)
+        if x.dim() == 2:
+            return multiply(x, factor)
+        product = multiply(x.reshape(-1, self.in_features), factor)
+        return product.view(*x.shape[:-1], self.out_features)
+
+    def extra_repr(self) -> str:
+        """Describe the layer as torch describes a linear layer."""
+        return f"{self.in_features}, {self.out_features}, bias={self.bias is not None}"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is derived: a packed weight can be neither copied nor pickled."""
+        return {**self.__dict__, "_factor": None}
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Int8Linear":
+        self._factor = None
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self._factor = None
+        super()._load_from_state_dict(*args, **kwargs)
+
+
+class Int8Embedding(nn.Module):
+    """Hold a table of vectors in int8, with one scale a vector.
+
+    Args:
+        num_embeddings: Vectors.
+        embedding_dim: Width of a vector.
+    """
+
+    weight: Tensor
+    scale: Tensor
+
+    def __init__(self, num_embeddings: int, embedding_dim: int) -> None:
+        super().__init__()
+        self.num_embeddings = num_embeddings
+        self.embedding_dim = embedding_dim
+        shape = (num_embeddings, embedding_dim)
+        self.register_buffer("weight", torch.zeros(shape, dtype=torch.int8))
+        self.register_buffer("scale", torch.zeros(num_embeddings))
+
+    @classmethod
+    @torch.no_grad()
+    def from_float(cls, embedding: nn.Embedding) -> "Int8Embedding":
+        """Round the vectors of a float table."""
+        table = cls(embedding.num_embeddings, embedding.embedding_dim)
+        rows = quantize_rows(embedding.weight)
+        table.weight, table.scale = rows.values, rows.scale[:, 0].clone()
+        return table
+
+    def forward(self, ids: Int[Tensor, "*N"]) -> Float[Tensor, "*N D"]:
+        """Give the vectors of some ids, in the dtype of the scales."""
+        return self.weight[ids].to(self.scale.dtype).mul_(self.scale[ids].unsqueeze(-1))
+
+    def extra_repr(self) -> str:
+        """Describe the table as torch describes an embedding."""
+        return f"{self.num_embeddings}, {self.embedding_dim}"
+
+
+def quantize(model: nn.Module, *, skip: Callable[[str], bool] | None = None) -> nn.Module:
+    """Replace linear layers and large token tables of a model by int8 ones, in place.
+
+    Tied weights are rounded once for each place that uses them, to the same numbers, and are no
+    longer tied.
+
+    Args:
+        model: In float32, or any float type. It is changed.
+        skip: Says of a module's full name that it stays as it is; without it, the pooler and the
+            classification head do, which work on one vector a text.
+
+    Returns:
+        The model that was given.
+
+    Raises:
+        ConfigError: If the model is int8 already, or has nothing to replace.
+        CheckpointError: If a weight is not finite.
+
+    Example:
+        >>> model = quantize(nn.Sequential(nn.Linear(8, 4)))
+        >>> model
+        Sequential(
+          (0): Int8Linear(8, 4, bias=True)
+        )
+    """
+    if is_quantized(model):
+        raise ConfigError("the model is int8 already; quantize the one it was made from")
+    stays = _works_on_texts if skip is None else skip
+    places = [
+        (name, module)
+        for name, module in model.named_modules()
+        if _can_be_int8(module) and not stays(name)
+    ]
+    if not places:
+        raise ConfigError(
+            "the model has no layer to quantize: int8 replaces nn.Linear, and nn.Embedding of at "
+            f"least {MANY_ROWS} rows, that `skip` does not hold back"
+        )
+    infinite = [name for name, module in places if not bool(module.weight.isfinite().all())]
+    if infinite:
+        raise CheckpointError(
+            f"the weight of {', '.join(infinite)} holds numbers that are not finite, which int8 "
+            f"cannot express; train or fetch the model again"
+        )
+    for name, module in places:
+        _put(model, name, _rounded(module))
+    return model
+
+
+def prepare_int8(model: nn.Module, names: Collection[str]) -> nn.Module:
+    """Replace named modules by empty int8 ones, in place, so that saved int8 weights fit.
+
+    Args:
+        model: As it was built, in float.
+        names: Full names of the modules that were int8 when saved.
+
+    Returns:
+        The model that was given.
+
+    Raises:
+        CheckpointError: If a name is not that of a linear layer or an embedding.
+    """
+    modules = dict(model.named_modules())
+    wrong = sorted(
+        name for name in names if not isinstance(modules.get(name), nn.Linear | nn.Embedding)
+    )
+    if wrong:
+        raise CheckpointError(
+            f"the int8 weights name {', '.join(wrong)}, which this model has not as a linear layer "
+            f"or an embedding; quantize the original model again"
+        )
+    for name in names:
+        _put(model, name, _emptied(modules[name]))
+    return model
+
+
+def is_quantized(model: nn.Module) -> bool:
+    """Say whether any part of a model is int8."""
+    return any(isinstance(module, Int8Linear | Int8Embedding) for module in model.modules())
+
+
+def _works_on_texts(name: str) -> bool:
+    return name.split(".")[0] in FLOAT_PARTS
+
+
+def _can_be_int8(module: nn.Module) -> bool:
+    if isinstance(module, nn.Embedding):
+        return module.num_embeddings >= MANY_ROWS
+    return isinstance(module, nn.Linear)
+
+
+def _rounded(module: nn.Module) -> nn.Module:
+    if isinstance(module, nn.Embedding):
+        return Int8Embedding.from_float(module)
+    if isinstance(module, nn.Linear):
+        return Int8Linear.from_float(module)
+    return module
+
+
+def _emptied(module: nn.Module) -> nn.Module:
+    if isinstance(module, nn.Embedding):
+        return Int8Embedding(module.num_embeddings, module.embedding_dim)
+    if isinstance(module, nn.Linear):
+        has_bias = module.bias is not None
+        return Int8Linear(module.in_features, module.out_features, bias=has_bias)
+    return module
+
+
+def _put(model: nn.Module, name: str, module: nn.Module) -> None:
+    parent, _, own_name = name.rpartition(".")
+    setattr(model.get_submodule(parent), own_name, module)

@@ -8,12 +8,11 @@ Then one short text at a time. All in turn, in one process, after a warm-up; rat
 
 import argparse
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.peers_classify import Peers
-from benchmarks.runs import summary, train_ours, write_result
+from benchmarks.runs import summary, write_result
 from benchmarks.training_speed import sentences
 from zhixing.checkpoints.pretrained import save_pretrained
 from zhixing.workflows.load import load

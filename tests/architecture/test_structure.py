@@ -21,6 +21,7 @@ LEVELS = {
     **dict.fromkeys(("training", "evaluation", "inspection"), 5),
     "workflows": 6,
     **dict.fromkeys(("serving", "cli"), 7),
+    "__main__": 8,
 }
 # Evaluation may be used by training; nothing else of one level imports another of it.
 ALLOWED_BESIDE = {("training", "evaluation")}

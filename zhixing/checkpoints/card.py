@@ -64,8 +64,11 @@ def read_card(folder: Path) -> Card | None:
     unknown = sorted(set(values) - known)
     if unknown:
         raise CheckpointError(f"{folder / FILE} has unknown fields {', '.join(unknown)}")
-    lists = {name: tuple(values[name]) for name in ("labels", "thresholds") if name in values}
-    return Card(**{**values, **lists})
+    lists: dict[str, Any] = {
+        name: tuple(values[name]) for name in ("labels", "thresholds") if name in values
+    }
+    values.update(lists)
+    return Card(**values)
 
 
 def write_card(card: Card, folder: Path) -> None:

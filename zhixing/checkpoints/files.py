@@ -18,6 +18,9 @@ from zhixing.errors import CheckpointError, FileError
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 
+# A folder with none of these was not written here, and is never replaced.
+OURS = {"run.json", "config.json", "tokenizer.json"}
+
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object.
@@ -143,14 +146,26 @@ def sha256_of(path: Path) -> str:
 def check_free_to_write(folder: Path, *, overwrite: bool) -> None:
     """Refuse an output folder that exists and is not empty, or cannot be made.
 
+    What is overwritten is a model, a run or a vocabulary: never a folder of other things, which
+    a mistyped name would cost somebody.
+
     Raises:
         FileError: With the option that would allow it.
     """
-    if folder.is_file():
-        raise FileError(f"{folder} is a file; name a folder to write to")
-    if folder.exists() and any(folder.iterdir()) and not overwrite:
+    try:
+        inside = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+        parent = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    except OSError as error:
+        raise FileError(f"{folder} cannot be read ({error.strerror}); name another") from error
+    if not parent.is_dir():
+        raise FileError(f"{parent} is a file; name a folder to write to")
+    if inside and not overwrite:
         raise FileError(f"{folder} exists and is not empty; name another folder or add --overwrite")
-    parent = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    if inside and not inside & OURS:
+        raise FileError(
+            f"{folder} holds {min(inside)} and no model, so that nothing in it is overwritten; "
+            f"name another folder"
+        )
     if not os.access(parent, os.W_OK):
         raise FileError(f"{folder} cannot be made, because {parent} is not writable; name another")
 

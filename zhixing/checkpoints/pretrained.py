@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from zhixing.checkpoints.card import Card, check_probe, probe_of, read_card, write_card
 from zhixing.checkpoints.files import (
@@ -190,7 +190,7 @@ def _check(
 def _filled(
     model: Transformer, weights: Mapping[str, Tensor], fresh: tuple[str, ...], seed: int
 ) -> Transformer:
-    model = model.to_empty(device="cpu")
+    _give_memory(model)
     if fresh:
         initialize(model, std=model.config.initial_std, seed=seed)
     own_parameters = dict(model.named_parameters())
@@ -198,6 +198,21 @@ def _filled(
         for name, tensor in weights.items():
             own_parameters[name].copy_(tensor)
     return model
+
+
+def _give_memory(model: Transformer) -> None:
+    """Bring parameters from the meta device to the CPU; one that is tied stays one.
+
+    `Module.to_empty` would part tied parameters, and leave one of them unset.
+    """
+    before = dict(model.named_parameters(remove_duplicate=False))
+    made = {
+        id(parameter): nn.Parameter(torch.empty_like(parameter, device="cpu"))
+        for parameter in before.values()
+    }
+    for name, parameter in before.items():
+        module, _, last = name.rpartition(".")
+        setattr(model.get_submodule(module), last, made[id(parameter)])
 
 
 def _load_int8(config: ModelConfig, theirs: Mapping[str, Tensor], folder: Path) -> Transformer:

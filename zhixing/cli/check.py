@@ -13,7 +13,7 @@ from zhixing.workflows.check import check as examine
 from zhixing.workflows.recipe import DataChoice
 
 app = typer.Typer(add_completion=False)
-MARKS = {"error": "[red]error[/red]  ", "warning": "[yellow]warning[/yellow]", "note": "note   "}
+STYLES = {"error": "red", "warning": "yellow", "note": None}
 
 
 @app.command()
@@ -43,12 +43,12 @@ def check(
 
 
 def _print(found: Examination) -> None:
-    console.print(f"{found.source}: {found.num_rows:,} rows", markup=False)
+    console.print(f"{found.source}: {found.num_rows:,} rows")
     if found.labels:
         ranked = sorted(found.labels.items(), key=lambda pair: -pair[1])
         named = ", ".join(f"{name} {count:,}" for name, count in ranked[:12])
         more = f" and {len(ranked) - 12} more" if len(ranked) > 12 else ""
-        console.print(f"labels: {named}{more}", markup=False)
+        console.print(f"labels: {named}{more}")
     if found.lengths is not None:
         sizes = found.lengths
         console.print(
@@ -57,7 +57,7 @@ def _print(found: Examination) -> None:
     if not found.findings:
         console.print("nothing is wrong")
     for finding in found.findings:
-        console.print(f"{MARKS[finding.severity]}  ", end="")
-        console.print(finding.message, markup=False, highlight=False, soft_wrap=True)
+        console.print(f"{finding.severity:<9}", style=STYLES[finding.severity], end="")
+        console.print(finding.message)
         if finding.remedy:
-            console.print(f"         {finding.remedy}", style="dim", markup=False, soft_wrap=True)
+            console.print(f"         {finding.remedy}", style="dim")

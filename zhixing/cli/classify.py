@@ -72,7 +72,7 @@ def classify(
             progress=show if sys.stderr.isatty() else None,
         )
     if output != "-":
-        console.print(f"{rows:,} rows in {output}", soft_wrap=True)
+        console.print(f"{rows:,} rows in {output}")
 
 
 def _print(words: str, result: Classification) -> None:
@@ -81,9 +81,9 @@ def _print(words: str, result: Classification) -> None:
     label = ", ".join(result.labels) or "—"
     ranked = sorted(result.scores.items(), key=lambda pair: -pair[1])[:3]
     rest = "  ".join(f"{name} {score:.3f}" for name, score in ranked)
-    console.print(f"[bold]{label}[/bold]  {result.score:.3f}  ", end="", highlight=False)
-    console.print(shown, markup=False, highlight=False, soft_wrap=True)
+    console.print(label, style="bold", end="")
+    console.print(f"  {result.score:.3f}  {shown}")
     if len(result.scores) > 1:
-        console.print(f"    {rest}", style="dim", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"    {rest}", style="dim")
     if result.coverage.read < result.coverage.total:
         console.print(f"    {result.coverage.read} of {result.coverage.total} tokens read")

@@ -60,4 +60,4 @@ def evaluate(
     print_scores(report)
     print_classes(report)
     if out is not None:
-        console.print(f"report  {out}", soft_wrap=True)
+        console.print(f"report  {out}")

@@ -19,4 +19,4 @@ def fetch(
     """Download a model, check its SHA-256 and keep it in the cache; nothing is installed."""
     notices.print(f"asking the network for {name}", style="dim")
     folder = bring(name, overwrite=overwrite)
-    console.print(f"{name} is in {folder}", soft_wrap=True)
+    console.print(f"{name} is in {folder}")

@@ -26,4 +26,4 @@ def inspect(
     if out.exists() and not overwrite:
         raise FileError(f"{out} exists; name another file or add --overwrite")
     draw(load(model), text, out, pair=pair)
-    console.print(f"page  {out}", soft_wrap=True)
+    console.print(f"page  {out}")

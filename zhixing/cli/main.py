@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
+from zhixing import __version__
 from zhixing.errors import ZhixingError
 
 COMMANDS = {
@@ -54,30 +55,59 @@ class LazyGroup(TyperGroup):
 
 app = typer.Typer(cls=LazyGroup, no_args_is_help=True, add_completion=False)
 
+# Some versions of typer carry their own copy of click, others import it: the class of all usage
+# errors is found from the one that every version exports.
+USAGE_ERROR: Any = typer.BadParameter.__mro__[1]
+INTERRUPTED = 130
+NOBODY_READS = 141
+
+
+def show_version(is_asked: bool) -> None:
+    """Print the version and end."""
+    if is_asked:
+        typer.echo(__version__)
+        raise typer.Exit
+
 
 @app.callback()
 def face(
-    version: bool = typer.Option(False, "--version", help="Print the version.", is_eager=True),
+    version: bool = typer.Option(
+        False, "--version", help="Print the version.", is_eager=True, callback=show_version
+    ),
 ) -> None:
     """Zhixing · 知行: small and medium language models, from theory to practice."""
-    if version:
-        from zhixing import __version__
-
-        typer.echo(__version__)
-        raise typer.Exit
 
 
 def main() -> None:
     """Run a command; what a person can mend is one sentence on standard error and status 2."""
     try:
-        app()
+        status = app(standalone_mode=False)
+        sys.stdout.flush()
     except ZhixingError as error:
-        sys.stderr.write(f"zhixing: {error}\n")
-        sys.exit(2)
+        status = _said(str(error))
+    except USAGE_ERROR as error:
+        status = _said(_sentence(error))
     except KeyboardInterrupt:
-        sys.stderr.write("zhixing: interrupted\n")
-        sys.exit(130)
+        status = _said("interrupted", status=INTERRUPTED)
     except BrokenPipeError:
         # Whoever read the output has gone; nothing more can be said there.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+        status = NOBODY_READS
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        status = _said(f"{where}{error.strerror or error}; check the path, its disk and its owner")
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _said(sentence: str, *, status: int = 2) -> int:
+    if sentence:
+        sys.stderr.write(f"zhixing: {sentence}\n")
+    return status
+
+
+def _sentence(error: Any) -> str:
+    """Say what is wrong with a command's words, and which help tells more."""
+    # Without any words at all typer has printed the help, and the message is empty.
+    said = " ".join(error.format_message().split()).rstrip(".")
+    path = error.ctx.command_path if error.ctx is not None else "zhixing"
+    return f"{said}; see {path} --help" if said else ""

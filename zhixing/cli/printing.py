@@ -14,14 +14,17 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from zhixing.evaluation.bag_of_words import Baseline
 from zhixing.evaluation.classification import ClassificationReport
 
 MOST_CLASSES = 30
 
-console = Console()
-notices = Console(stderr=True)
+# What is printed holds a person's own texts, labels and paths: nothing in them is markup, no
+# colon pair an emoji, and no line is broken in a way that copying would keep.
+console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
+notices = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def print_json(values: Mapping[str, Any] | list[Any]) -> None:
@@ -39,6 +42,7 @@ def progress_bar() -> Progress:
         TimeRemainingColumn(),
         console=notices,
         transient=True,
+        disable=not notices.is_terminal,
     )
 
 
@@ -49,12 +53,12 @@ def print_scores(report: ClassificationReport, baseline: Baseline | None = None)
         table.add_column(name, justify="left" if not name else "right")
     for name, claim in report.scores.items():
         interval = f"{claim.interval.low:.3f} to {claim.interval.high:.3f}"
-        table.add_row(name.replace("_", " "), f"[bold]{claim.value:.3f}[/bold]", interval)
+        table.add_row(name.replace("_", " "), Text(f"{claim.value:.3f}", "bold"), interval)
     if baseline is not None:
         table.add_row(f"bag of {baseline.unit}", f"{baseline.accuracy:.3f}", "")
     if report.majority is not None:
         table.add_row("most frequent label", f"{report.majority:.3f}", "")
-    console.print(table)
+    console.print(table, soft_wrap=False)
     if baseline is not None:
         gain = baseline.gain
         console.print(
@@ -65,7 +69,7 @@ def print_scores(report: ClassificationReport, baseline: Baseline | None = None)
         f"calibration error {report.calibration_error:.3f} at temperature "
         f"{report.temperature:.2f}; {report.tokens_read:,} of {report.tokens_given:,} tokens read"
     )
-    console.print(f"[dim]{report.signature}[/dim]", soft_wrap=True)
+    console.print(report.signature, style="dim")
 
 
 def print_classes(report: ClassificationReport) -> None:
@@ -78,6 +82,6 @@ def print_classes(report: ClassificationReport) -> None:
     for label, score in weakest[:MOST_CLASSES]:
         numbers = (f"{value:.3f}" for value in (score.precision, score.recall, score.f1))
         table.add_row(label, *numbers, str(score.support))
-    console.print(table)
+    console.print(table, soft_wrap=False)
     if len(weakest) > MOST_CLASSES:
         console.print(f"the {MOST_CLASSES} weakest of {len(weakest)} classes; --out keeps them all")

@@ -47,4 +47,4 @@ def quantize(
         f"weights {report.bytes_before / 2**20:.1f} MiB before, "
         f"{report.bytes_after / 2**20:.1f} MiB after"
     )
-    console.print(f"model   {out}", soft_wrap=True)
+    console.print(f"model   {out}")

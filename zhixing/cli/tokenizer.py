@@ -43,7 +43,7 @@ def train(
         text=text,
         overwrite=overwrite,
     )
-    console.print(f"{learned.vocab_size:,} pieces in {out}", soft_wrap=True)
+    console.print(f"{learned.vocab_size:,} pieces in {out}")
 
 
 @app.command()
@@ -67,4 +67,4 @@ def show(
         tokens.ids, tokens.pieces, tokens.offsets, strict=True
     ):
         table.add_row(str(token_id), piece, f"{start}-{end}", repr(text[start:end])[1:-1])
-    console.print(table)
+    console.print(table, soft_wrap=False)

@@ -42,6 +42,15 @@ def train(
     Every setting has a name; `zhixing train classify --data reviews.csv --out runs/reviews
     epochs=4 rate=1e-4` sets two of them. A kill at any moment costs nothing: zhixing resume.
     """
+    if folds:
+        check_free_to_write(out, overwrite=overwrite)
+        if data == "-" or validation is not None:
+            raise ConfigError(
+                "--folds needs --data as a file, which is read again for the training that "
+                "follows, and no --validation; save standard input to a file first"
+                if data == "-"
+                else "--folds splits --data itself; drop --validation, or drop --folds"
+            )
     values = {**(read_recipe(recipe) if recipe else {}), **parse_pairs(settings or [])}
     with Watcher(is_quiet=as_json) as watcher:
         if folds:
@@ -79,4 +88,4 @@ def train(
         print_json(finished.to_dict())
         return
     print_finished(finished)
-    console.print(f'next    zhixing classify {out} "a text of yours"', soft_wrap=True)
+    console.print(f'next    zhixing classify {out} "a text of yours"')

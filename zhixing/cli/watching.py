@@ -1,6 +1,7 @@
 """A training as a person watches it: a progress line, evaluations, and an orderly end."""
 
 import signal
+import time
 from types import FrameType
 
 from rich.progress import Progress, TaskID
@@ -8,6 +9,10 @@ from rich.progress import Progress, TaskID
 from zhixing.cli.printing import console, notices, print_scores, progress_bar
 from zhixing.training.events import Ended, Evaluated, Event, Saved, Stepped
 from zhixing.workflows.finishing import Finished
+
+
+# Where nothing can be drawn over, in a log file for instance, a line so often says how far it is.
+SECONDS_A_LINE = 30.0
 
 
 class Watcher:
@@ -23,6 +28,7 @@ class Watcher:
         self.bar: TaskID | None = None
         self.is_stopped = False
         self.step_rates: list[float] = []
+        self.last_line = time.monotonic()
 
     def __enter__(self) -> "Watcher":
         signal.signal(signal.SIGINT, self._stop)
@@ -64,7 +70,7 @@ class Watcher:
             self._say(f"training ended at step {event.step}: {event.reason}")
 
     def _say(self, sentence: str) -> None:
-        self.progress.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+        self.progress.console.print(sentence)
 
     def _show_step(self, event: Stepped) -> None:
         if self.bar is None:
@@ -73,6 +79,9 @@ class Watcher:
         speed = sum(self.step_rates) / len(self.step_rates)
         words = f"step {event.step}/{event.total}  loss {event.loss:.4f}  {speed:,.0f} tokens/s"
         self.progress.update(self.bar, completed=event.step, words=words)
+        if self.progress.disable and time.monotonic() - self.last_line > SECONDS_A_LINE:
+            self.last_line = time.monotonic()
+            self._say(words)
 
 
 def print_finished(finished: Finished) -> None:
@@ -84,5 +93,5 @@ def print_finished(finished: Finished) -> None:
     )
     if finished.report is not None:
         print_scores(finished.report, finished.baseline)
-    console.print(f"model   {finished.folder}", soft_wrap=True)
-    console.print(f"report  {finished.folder / 'report.html'}", soft_wrap=True)
+    console.print(f"model   {finished.folder}")
+    console.print(f"report  {finished.folder / 'report.html'}")

@@ -161,7 +161,12 @@ class Block(nn.Module):
                 raise DataError("this block attends to a memory, but none was given; encode first")
             key, value = self.cross_attention.remember(memory.values)
             attend = partial(
-                self.cross_attention.ask, key=key, value=value, memory_lengths=memory.lengths
+                self.cross_attention.ask,
+                key=key,
+                value=value,
+                memory_lengths=memory.lengths,
+                dropout=surroundings.attention_dropout,
+                noise=None if noise is None else noise.at("cross weights"),
             )
             x = self.cross_residual(
                 x, lambda y: attend(y, lengths=lengths), dropout=rate, noise=places[1]

@@ -67,10 +67,20 @@ class MultiHeadAttention(nn.Module):
         key: Float[Tensor, "M H K"],
         value: Float[Tensor, "M H K"],
         memory_lengths: tuple[int, ...],
+        dropout: float = 0.0,
+        noise: Noise | None = None,
     ) -> Float[Tensor, "N D"]:
         """Let every position attend to the whole memory of its sequence."""
         query = self.query(x).view(len(x), self.num_heads, self.head_size)
-        return self.attend_to(query, key, value, lengths=lengths, attended_lengths=memory_lengths)
+        return self.attend_to(
+            query,
+            key,
+            value,
+            lengths=lengths,
+            attended_lengths=memory_lengths,
+            dropout=dropout,
+            noise=noise,
+        )
 
     def attend_to(
         self,

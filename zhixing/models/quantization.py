@@ -1,7 +1,7 @@
 """Int8 linear layers and token tables, put onto a model that is already built.
 
 A layer keeps its weight as int8 with one scale an output and rounds its input to int8 as it comes,
-with one scale a row; `layers/int8` says how the two are multiplied.
+with one scale and one offset a row; `layers/int8` says how the two are multiplied.
 """
 
 from collections.abc import Callable, Collection
@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from zhixing.errors import CheckpointError, ConfigError
-from zhixing.layers.int8 import Factor, multiply, prepare, quantize_rows
+from zhixing.layers.int8 import Factor, multiply, prepare, quantize_weight
 
 # A smaller table saves less than half a megabyte, and positions are looked up by number.
 MANY_ROWS = 2048
@@ -53,8 +53,8 @@ class Int8Linear(nn.Module):
     def from_float(cls, linear: nn.Linear) -> "Int8Linear":
         """Round the weight of a float layer."""
         layer = cls(linear.in_features, linear.out_features, bias=linear.bias is not None)
-        rows = quantize_rows(linear.weight)
-        layer.weight, layer.scale = rows.values, rows.scale[:, 0].clone()
+        rounded = quantize_weight(linear.weight)
+        layer.weight, layer.scale = rounded.values, rounded.scale
         if linear.bias is not None:
             layer.bias = linear.bias.detach().clone().float()
         return layer
@@ -112,8 +112,8 @@ class Int8Embedding(nn.Module):
     def from_float(cls, embedding: nn.Embedding) -> "Int8Embedding":
         """Round the vectors of a float table."""
         table = cls(embedding.num_embeddings, embedding.embedding_dim)
-        rows = quantize_rows(embedding.weight)
-        table.weight, table.scale = rows.values, rows.scale[:, 0].clone()
+        rounded = quantize_weight(embedding.weight)
+        table.weight, table.scale = rounded.values, rounded.scale
         return table
 
     def forward(self, ids: Int[Tensor, "*N"]) -> Float[Tensor, "*N D"]:

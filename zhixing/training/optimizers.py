@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
+from zhixing.errors import ConfigError
 from zhixing.models.transformer import Transformer
 from zhixing.training.config import TrainingConfig
 
@@ -166,7 +167,16 @@ class Gradients:
 
 
 def freeze(model: Transformer, config: TrainingConfig) -> None:
-    """Take parameters out of training: the embedding, the lowest layers."""
+    """Take parameters out of training: the embedding, the lowest layers.
+
+    Raises:
+        ConfigError: If the model has fewer layers than are to be frozen.
+    """
+    if config.freeze_layers > model.config.encoder_layers:
+        raise ConfigError(
+            f"freeze_layers is {config.freeze_layers}, but the model has "
+            f"{model.config.encoder_layers} layers; choose at most so many"
+        )
     for name, parameter in model.named_parameters():
         layer = layer_of(name, model.config.encoder_layers)
         if (layer == 0 and (config.freeze_embedding or config.freeze_layers)) or (

@@ -85,6 +85,7 @@ def train_model(
     use_threads(threads)
     folder = Path(out).absolute()
     check_free_to_write(folder, overwrite=overwrite)
+    _check_inputs(folder, {"data": data, "validation": validation, "model": model})
     recipe = Recipe().changed(settings or {})
     kept = _kept_in_run(data, "data"), _kept_in_run(validation, "validation")
     plan = Plan(
@@ -274,6 +275,23 @@ def _remove_working_files(folder: Path) -> None:
 def _check_task(task: str) -> None:
     if task != "classify":
         raise ConfigError(f"task is {task!r}; this version trains: classify")
+
+
+def _check_inputs(folder: Path, inputs: Mapping[str, object]) -> None:
+    """Refuse to write over what is read, and to read one stream twice."""
+    for role, place in inputs.items():
+        if isinstance(place, str | Path) and folder in (
+            path := Path(place).absolute(),
+            *path.parents,
+        ):
+            raise ConfigError(
+                f"the {role} {place} lies in the output folder {folder}, which would replace it; "
+                f"name another folder"
+            )
+    if str(inputs["data"]) == "-" == str(inputs["validation"]):
+        raise ConfigError(
+            "data and validation are both -, but standard input is read once; give one as a file"
+        )
 
 
 def _silent(_: Event | str) -> None:

@@ -285,3 +285,18 @@ def test_sequences_that_cannot_attend_are_refused(
                 attended_lengths=attended,
                 is_causal=is_causal,
             )
+
+
+@pytest.mark.parametrize("is_causal", [False, True])
+def test_the_path_around_a_slow_kernel_equals_the_plain_one(is_causal: bool) -> None:
+    lengths, attended = (4, 6, 5), (5, 6, 9)
+    batch = [x.float() for x in _batch(lengths, attended)]
+    settings = {"lengths": lengths, "attended_lengths": attended, "is_causal": is_causal}
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        around = attend(*batch, **settings)
+    finally:
+        torch.set_float32_matmul_precision(before)
+    # Products of bfloat16 factors keep eight bits.
+    torch.testing.assert_close(around, attend_plainly(*batch, **settings), rtol=0.05, atol=0.05)

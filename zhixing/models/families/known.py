@@ -6,13 +6,13 @@ from typing import Any
 
 from zhixing.errors import CheckpointError, ConfigError
 from zhixing.models.config import ModelConfig
-from zhixing.models.families import bert, distilbert, own, roberta
+from zhixing.models.families import bert, distilbert, own, roberta, xlm_roberta
 from zhixing.models.families.family import Family
 
 FAMILIES: dict[str, Family] = {
     "bert": bert,
     "roberta": roberta,
-    "xlm-roberta": roberta,
+    "xlm-roberta": xlm_roberta,
     "distilbert": distilbert,
     own.TYPE: own,
 }

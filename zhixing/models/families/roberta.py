@@ -1,6 +1,6 @@
-"""RoBERTa and XLM-RoBERTa: BERT without a second segment, positions counted from 2.
+"""RoBERTa: BERT without a second segment, positions counted from 2.
 
-Source: Liu et al. 2019, arXiv:1907.11692; Conneau et al. 2020, arXiv:1911.02116.
+Source: Liu et al. 2019, arXiv:1907.11692.
 """
 
 from collections.abc import Mapping

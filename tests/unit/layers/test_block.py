@@ -1,0 +1,217 @@
+"""A block gives the same whether it reads at once or step by step, alone or in company."""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import Tensor
+
+from zhixing.errors import DataError
+from zhixing.layers.block import Block, Memory, Surroundings
+from zhixing.layers.cache import LayerCache
+from zhixing.layers.dropout import Noise
+from zhixing.layers.positions import LinearBias, RelativeBias, Rotary
+from zhixing.layers.residual import NormPlace
+
+SIZE, HEADS = 8, 2
+LENGTHS = (4, 7, 5)
+PLACES: dict[str, Callable[[], Surroundings]] = {
+    "nothing": lambda: Surroundings(is_causal=True),
+    "rotary": lambda: Surroundings(is_causal=True, rotary=Rotary(SIZE // HEADS)),
+    "relative": lambda: Surroundings(is_causal=True, bias=_relative()),
+    "linear": lambda: Surroundings(is_causal=True, bias=LinearBias(HEADS)),
+}
+
+
+def _relative() -> RelativeBias:
+    bias = RelativeBias(HEADS, num_buckets=8, max_distance=16, is_causal=True)
+    torch.nn.init.normal_(bias.weight, generator=torch.Generator().manual_seed(5))
+    return bias
+
+
+def _block(*, norm: NormPlace = "pre", crosses: bool = False) -> Block:
+    block = Block(
+        SIZE,
+        num_heads=HEADS,
+        feed_forward_size=12,
+        activation="gelu",
+        norm=norm,
+        norm_eps=1e-6,
+        has_cross_attention=crosses,
+    ).double()
+    generator = torch.Generator().manual_seed(0)
+    for parameter in block.parameters():
+        torch.nn.init.normal_(parameter, mean=0.2, std=0.5, generator=generator)
+    return block
+
+
+def _random(rows: int, seed: int = 1) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(rows, SIZE, generator=generator, dtype=torch.float64)
+
+
+def _step_by_step(
+    block: Block,
+    x: Tensor,
+    surroundings: Surroundings,
+    cuts: list[tuple[int, ...]],
+    memory: Memory | None = None,
+) -> Tensor:
+    """Feed every sequence up to each cut in turn, and lay the results where they belong."""
+    parts = x.split(list(LENGTHS))
+    cache = LayerCache.empty(
+        torch.zeros(1, HEADS, SIZE // HEADS, dtype=torch.float64), sequences=len(LENGTHS)
+    )
+    found: list[list[Tensor]] = [[] for _ in LENGTHS]
+    for before, after in pairwise([(0,) * len(LENGTHS), *cuts]):
+        new = [part[a:b] for part, a, b in zip(parts, before, after, strict=True)]
+        counts = tuple(len(part) for part in new)
+        result, cache = block.step(torch.cat(new), counts, surroundings, cache, memory=memory)
+        for place, part in zip(found, result.split(list(counts)), strict=True):
+            place.append(part)
+    assert cache.lengths == LENGTHS
+    return torch.cat([part for place in found for part in place])
+
+
+@pytest.mark.parametrize("crosses", [False, True])
+@pytest.mark.parametrize("norm", ["pre", "post"])
+@pytest.mark.parametrize("places", PLACES)
+def test_step_by_step_equals_at_once(places: str, norm: NormPlace, crosses: bool) -> None:
+    block, x, surroundings = _block(norm=norm, crosses=crosses), _random(16), PLACES[places]()
+    memory = Memory(_random(9, seed=2), (2, 4, 3)) if crosses else None
+    cuts = [(1, 3, 1), (2, 4, 3), (3, 6, 4), LENGTHS]
+    at_once = block(x, LENGTHS, surroundings, memory=memory)
+    difference = _step_by_step(block, x, surroundings, cuts, memory) - at_once
+    assert difference.abs().max() < 1e-10
+
+
+@pytest.mark.parametrize("places", PLACES)
+def test_one_long_step_equals_at_once(places: str) -> None:
+    block, x, surroundings = _block(), _random(16), PLACES[places]()
+    difference = _step_by_step(block, x, surroundings, [LENGTHS]) - block(x, LENGTHS, surroundings)
+    assert difference.abs().max() < 1e-10
+
+
+@pytest.mark.parametrize("places", PLACES)
+def test_steps_after_reordering_equal_the_reordered_text(places: str) -> None:
+    block, surroundings = _block(), PLACES[places]()
+    old, new = _random(6), _random(3, seed=3)
+    empty = LayerCache.empty(
+        torch.zeros(1, HEADS, SIZE // HEADS, dtype=torch.float64), sequences=2
+    )
+    _, cache = block.step(old, (2, 4), surroundings, empty)
+    result, cache = block.step(new, (1, 1, 1), surroundings, cache.reorder([1, 0, 1]))
+    assert cache.lengths == (5, 3, 5)
+    texts = [torch.cat((part, new[i : i + 1])) for i, part in enumerate((old[2:], old[:2], old[2:]))]
+    at_once = block(torch.cat(texts), (5, 3, 5), surroundings)
+    assert (result - at_once[[4, 7, 12]]).abs().max() < 1e-10
+
+
+@pytest.mark.parametrize("places", PLACES)
+def test_the_future_changes_no_past_value(places: str) -> None:
+    block, x, surroundings = _block(), _random(16), PLACES[places]()
+    changed = x.clone()
+    changed[7:11] = _random(4, seed=9)
+    before, after = (block(values, LENGTHS, surroundings) for values in (x, changed))
+    untouched = [i for i in range(16) if not 7 <= i < 11]
+    assert (before[untouched] - after[untouched]).abs().max() < 1e-10
+    assert (before[7:11] - after[7:11]).abs().max() > 1e-3
+
+
+def test_where_nothing_is_causal_the_future_counts() -> None:
+    block, x = _block(), _random(16)
+    changed = x.clone()
+    changed[10] = _random(1, seed=9)[0]
+    before, after = (block(values, LENGTHS, Surroundings()) for values in (x, changed))
+    assert (before[4:11] - after[4:11]).abs().amax(1).min() > 1e-6
+    assert (before[:4] - after[:4]).abs().max() < 1e-10
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_the_sublayers_stand_in_the_order_of_the_paper(norm: NormPlace) -> None:
+    block, x = _block(norm=norm, crosses=True), _random(16)
+    memory = Memory(_random(9, seed=2), (2, 4, 3))
+    key, value = block.cross_attention.remember(memory.values)
+
+    def ask(y: Tensor) -> Tensor:
+        return block.cross_attention.ask(
+            y, lengths=LENGTHS, key=key, value=value, memory_lengths=memory.lengths
+        )
+
+    expected = x
+    for norm_layer, sublayer in (
+        (block.attention_residual.norm, lambda y: block.attention(y, LENGTHS)),
+        (block.cross_residual.norm, ask),
+        (block.feed_forward_residual.norm, block.feed_forward),
+    ):
+        if norm == "pre":
+            expected = expected + sublayer(norm_layer(expected))
+        else:
+            expected = norm_layer(expected + sublayer(expected))
+    found = block(x, LENGTHS, Surroundings(), memory=memory)
+    assert (found - expected).abs().max() < 1e-10
+
+
+def test_the_memory_of_a_neighbour_changes_nothing() -> None:
+    block, x, memory = _block(crosses=True), _random(16), _random(9, seed=2)
+    changed = memory.clone()
+    changed[2:6] += 5.0
+    before, after = (
+        block(x, LENGTHS, Surroundings(), memory=Memory(values, (2, 4, 3)))
+        for values in (memory, changed)
+    )
+    assert (before - after)[4:11].abs().max() > 1e-6
+    assert (before - after)[:4].abs().max() < 1e-10
+    assert (before - after)[11:].abs().max() < 1e-10
+
+
+def test_a_block_that_asks_a_memory_refuses_to_go_without() -> None:
+    message = "this block attends to a memory, but none was given; encode first"
+    with pytest.raises(DataError, match=message):
+        _block(crosses=True)(_random(16), LENGTHS, Surroundings())
+
+
+@pytest.mark.parametrize("crosses", [False, True])
+@pytest.mark.parametrize("which", ["dropout", "attention_dropout"])
+def test_dropout_follows_from_the_noise_alone(which: str, crosses: bool) -> None:
+    block, x = _block(crosses=crosses), _random(16)
+    memory = Memory(_random(9, seed=2), (2, 4, 3)) if crosses else None
+    surroundings = Surroundings(**{which: 0.3})
+
+    def result(noise: Noise | None) -> Tensor:
+        return block(x, LENGTHS, surroundings, memory=memory, noise=noise)
+
+    assert torch.equal(result(Noise((1,))), result(Noise((1,))))
+    assert not torch.equal(result(Noise((1,))), result(Noise((2,))))
+    assert torch.equal(result(None), block(x, LENGTHS, Surroundings(), memory=memory))
+
+
+def test_attention_dropout_falls_on_the_memory_too() -> None:
+    block, x = _block(crosses=True), _random(16)
+    memory = Memory(_random(9, seed=2), (2, 4, 3))
+    with torch.no_grad():
+        block.attention.output.weight.zero_()
+    surroundings = Surroundings(attention_dropout=0.5)
+    still, dropped = (
+        block(x, LENGTHS, surroundings, memory=memory, noise=noise) for noise in (None, Noise((1,)))
+    )
+    assert (still - dropped).abs().max() > 1e-3
+
+
+def test_every_sublayer_has_its_own_mask() -> None:
+    block, x = _block(), torch.zeros(16, SIZE, dtype=torch.float64)
+    with torch.no_grad():
+        for layer in (block.attention.output, block.feed_forward.contract):
+            layer.weight.zero_()
+            layer.bias.fill_(1.0)
+    result = block(x, LENGTHS, Surroundings(dropout=0.5), noise=Noise((1,)))
+    # Each sublayer adds 0 or 2: with one mask for both there would be no 2 in the sums.
+    assert sorted(result.unique().tolist()) == [0.0, 2.0, 4.0]
+
+
+def test_the_tap_reads_what_the_block_hands_on() -> None:
+    block, x = _block(), _random(16)
+    seen: list[Tensor] = []
+    block.result.register_forward_hook(lambda _m, _i, result: seen.append(result))
+    assert torch.equal(block(x, LENGTHS, Surroundings()), seen[0])

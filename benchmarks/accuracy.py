@@ -7,12 +7,14 @@ python -m benchmarks.accuracy chnsenticorp --scratch   own vocabulary, own encod
 
 import argparse
 import statistics
+from pathlib import Path
 from typing import Any
 
 from benchmarks.datasets import read_split
 from benchmarks.recipes import FROM_SCRATCH, SENTIMENT
 from benchmarks.reference_trainer import train_reference
 from benchmarks.runs import SAME_AS_TRAINER, train_ours, write_result
+from zhixing.workflows.quantize import quantize_model
 
 
 def main() -> None:
@@ -32,14 +34,21 @@ def main() -> None:
 
 
 def measure_recipe(dataset: str, *, is_new: bool, threads: int) -> None:
-    """Train once with a recipe of the project's own."""
+    """Train once with a recipe of the project's own; then see what int8 does to the model."""
+    split = read_split(dataset)
     settings = FROM_SCRATCH if is_new else SENTIMENT
     model = "new" if is_new else "minilm"
-    result = train_ours(read_split(dataset), settings, model=model, threads=threads)
     option = "--scratch" if is_new else "--recipe"
+    command = f"python -m benchmarks.accuracy {dataset} {option}"
+
+    def keep_int8(folder: Path) -> None:
+        report = quantize_model(folder, split.validation, out=folder.with_name("int8"))
+        write_result(f"int8-{dataset}", command, report.to_dict())
+
+    result = train_ours(split, settings, model=model, threads=threads, after=keep_int8)
     name = f"{'scratch' if is_new else 'recipe'}-{dataset}"
     values = {"dataset": dataset, "settings": settings, **result}
-    print(write_result(name, f"python -m benchmarks.accuracy {dataset} {option}", values))
+    print(write_result(name, command, values))
     print(result)
 
 

@@ -6,6 +6,7 @@ SENTIMENT: dict[str, Any] = {
     "epochs": 4,
     "batch_size": 16,
     "rate": 1e-4,
+    "evaluations_per_epoch": 0,
 }
 
 FROM_SCRATCH: dict[str, Any] = {
@@ -15,4 +16,5 @@ FROM_SCRATCH: dict[str, Any] = {
     "weight_decay": 0.05,
     "new.vocabulary": "wordpiece",
     "new.vocab_size": 8000,
+    "evaluations_per_epoch": 0,
 }

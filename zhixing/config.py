@@ -119,12 +119,15 @@ def _with(base: Settings, flat: Mapping[str, Any]) -> Settings:
 def _read(name: str, value: Any, wanted: Any) -> Any:
     """Read a value as its field wants it."""
     options = get_args(wanted) if get_origin(wanted) in (Union, types.UnionType) else (wanted,)
-    if isinstance(value, str) and value.lower() in WORDS and str not in options:
-        value = WORDS[value.lower()]
-    for option in options:
-        found, fits = _as(option, value)
-        if fits:
-            return found
+    # A word is first taken as it stands: "none" may be one of a setting's own choices.
+    readings = [value]
+    if isinstance(value, str) and value.lower() in WORDS:
+        readings.append(WORDS[value.lower()])
+    for reading in readings:
+        for option in options:
+            found, fits = _as(option, reading)
+            if fits:
+                return found
     names = " or ".join(_spelled(option) for option in options)
     raise ConfigError(f"{name} is {value!r}; it has to be {names}")
 

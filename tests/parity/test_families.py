@@ -263,13 +263,18 @@ BODY_FAULTS: tuple[Callable[[Transformer], None], ...] = (
 )
 
 
-@pytest.mark.parametrize("fault", BODY_FAULTS)
-@pytest.mark.parametrize("case", HEADS, ids=str)
+@pytest.mark.parametrize(
+    ("case", "fault"),
+    [
+        pytest.param(case, fault, id=f"{case}-{fault.__name__}")
+        for case in HEADS
+        for fault in BODY_FAULTS
+        if case.family != "DistilBert" or fault is not no_token_types
+    ],
+)
 def test_a_planted_fault_is_seen(
     case: Case, fault: Callable[[Transformer], None], tmp_path: Path
 ) -> None:
-    if fault is no_token_types and case.family == "DistilBert":
-        pytest.skip("DistilBERT has no token types to forget")
     reference = publish(case, tmp_path)
     model = in_double(load_pretrained(tmp_path))
     fault(model)

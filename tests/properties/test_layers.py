@@ -201,9 +201,7 @@ def test_cached_equals_uncached(
     block, batch = _block(norm), Ragged(_random(sum(lengths), SIZE, seed=seed), lengths)
     # A step brings every sequence at least one token, so all have as many steps as the shortest.
     num_cuts = data.draw(st.integers(0, min(lengths) - 1))
-    cuts = [
-        sorted(data.draw(st.permutations(range(1, length)))[:num_cuts]) for length in lengths
-    ]
+    cuts = [sorted(data.draw(st.permutations(range(1, length)))[:num_cuts]) for length in lengths]
     edges = [[0, *inner, length] for inner, length in zip(cuts, lengths, strict=True)]
     steps = [list(pairwise(edge)) for edge in edges]
     like = torch.zeros(1, HEADS, SIZE // HEADS, dtype=torch.float64)

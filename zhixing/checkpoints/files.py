@@ -32,7 +32,7 @@ def read_json(path: Path) -> dict[str, Any]:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise CheckpointError(f"{path} does not exist; a model folder needs {path.name}") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{path} is not valid JSON ({error}); fetch or save it again"
         ) from error
@@ -98,14 +98,8 @@ def read_weights_of(folder: Path) -> dict[str, Tensor]:
     if (folder / WEIGHTS).exists():
         return read_tensors(folder / WEIGHTS)
     if (folder / INDEX).exists():
-        names = sorted(set(read_json(folder / INDEX).get("weight_map", {}).values()))
-        outside = [name for name in names if Path(name).name != name]
-        if outside:
-            raise CheckpointError(
-                f"{folder / INDEX} names {outside[0]!r}, which is outside the folder"
-            )
         weights: dict[str, Tensor] = {}
-        for name in names:
+        for name in _files_named(folder / INDEX):
             weights |= read_tensors(folder / name)
         return weights
     pickles = sorted(p.name for p in folder.glob("*.bin")) + sorted(
@@ -117,6 +111,22 @@ def read_weights_of(folder: Path) -> dict[str, Tensor]:
             f"and is never read here; save the model as {WEIGHTS} with the tool that made it"
         )
     raise CheckpointError(f"{folder} has no {WEIGHTS}; it is not a model folder")
+
+
+def _files_named(index: Path) -> list[str]:
+    """Give the files that an index names, all of them inside its own folder."""
+    named = read_json(index).get("weight_map")
+    if not isinstance(named, dict) or not all(isinstance(name, str) for name in named.values()):
+        raise CheckpointError(
+            f"{index} has no weight_map of weights and file names; fetch or save the model again"
+        )
+    names = sorted(set(named.values()))
+    outside = [name for name in names if Path(name).name != name]
+    if outside:
+        raise CheckpointError(
+            f"{index} names {outside[0]!r}, which is outside the folder; fetch the model again"
+        )
+    return names
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
@@ -180,18 +190,14 @@ def whole_folder(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
         FileError: If the folder cannot be written or is in use.
     """
     check_free_to_write(folder, overwrite=overwrite)
+    # "." has no name to put a temporary folder beside.
+    folder = folder.resolve()
     temporary = folder.with_name(f".{folder.name}.writing")
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         yield temporary
-        old = folder.with_name(f".{folder.name}.replaced")
-        shutil.rmtree(old, ignore_errors=True)
-        if folder.exists():
-            folder.rename(old)
-        temporary.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
-        sync_folder(folder.parent)
+        _put_in_place(temporary, folder)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
         if isinstance(error, FileError):
@@ -202,6 +208,22 @@ def whole_folder(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def _put_in_place(temporary: Path, folder: Path) -> None:
+    """Rename a folder over another, which comes back if that fails."""
+    old = folder.with_name(f".{folder.name}.replaced")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    try:
+        temporary.rename(folder)
+    except OSError:
+        if old.exists():
+            old.rename(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+    sync_folder(folder.parent)
 
 
 def sync_folder(folder: Path) -> None:

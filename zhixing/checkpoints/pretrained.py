@@ -30,6 +30,7 @@ from zhixing.tokenization.files import load_tokenizer, save_tokenizer
 from zhixing.tokenization.tokenizer import Tokenizer
 
 CONFIG = "config.json"
+POOLER = ("pooler.weight", "pooler.bias")
 HEAD_PARTS = ("pooler.", "classification.", "vocabulary.")
 
 
@@ -80,9 +81,7 @@ def load_pretrained(
         CheckpointError: If anything is missing, left over, of another shape, or not a number.
     """
     values = read_json(folder / CONFIG)
-    model_type = values.get("model_type")
-    family = family_named(model_type)
-    config = _checked_config(family, values, folder)
+    family, config = _checked_config(values, folder)
     if head is not None and (head, num_classes) != (config.head, config.num_classes):
         config = with_head(family, values, config, head=head, num_classes=num_classes)
         keeps_head = False
@@ -97,23 +96,28 @@ def load_pretrained(
         )
     card = read_card(folder) or Card(labels=_labels_of(values, config))
     check_probe(card, tokenizer, folder)
+    if keeps_head and card.labels and len(card.labels) != config.num_classes:
+        raise CheckpointError(
+            f"{folder}: zhixing.json names {len(card.labels)} labels, but the model has "
+            f"{config.num_classes} classes; the files do not belong together"
+        )
     if values.get("quantization") == "int8":
         model = _load_int8(config, theirs, folder)
-        return Pretrained(model, tokenizer, card, str(model_type), values)
+        return Pretrained(model, tokenizer, card, values["model_type"], values)
     names = family.weight_names(config).expanded(config.encoder_layers)
     if not keeps_head:
         theirs = _without_other_head(theirs, names, config)
     reading = read_weights(names, theirs)
-    if config.head == "none" and config.has_pooler and "pooler.weight" in reading.missing:
+    if config.head == "none" and config.has_pooler and set(POOLER) <= set(reading.missing):
         config = replace(config, has_pooler=False)
-        rest = tuple(name for name in reading.missing if not name.startswith("pooler."))
+        rest = tuple(name for name in reading.missing if name not in POOLER)
         reading = replace(reading, missing=rest)
     with torch.device("meta"):
         model = Transformer(config)
     fresh = _check(reading, model, folder, may_start_head=head is not None)
     model = _filled(model, reading.weights, fresh, seed)
     return Pretrained(
-        model, tokenizer, card, str(model_type), values, fresh=fresh, left_out=reading.left_out
+        model, tokenizer, card, values["model_type"], values, fresh=fresh, left_out=reading.left_out
     )
 
 
@@ -133,17 +137,20 @@ def with_head(
     return family.read_config({**values, "architectures": named, "id2label": labels})
 
 
-def _checked_config(family: Family, values: Mapping[str, Any], folder: Path) -> ModelConfig:
+def _checked_config(values: Mapping[str, Any], folder: Path) -> tuple[Family, ModelConfig]:
     try:
-        return family.read_config(values)
+        family = family_named(values.get("model_type"))
+        return family, family.read_config(values)
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{folder / CONFIG}: {error}") from error
 
 
 def _labels_of(values: Mapping[str, Any], config: ModelConfig) -> tuple[str, ...]:
-    names = values.get("id2label") or {}
     if config.head != "classification":
         return ()
+    names = values.get("id2label")
+    if not isinstance(names, Mapping):
+        names = {}
     return tuple(str(names.get(str(i), f"class {i}")) for i in range(config.num_classes))
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from zhixing.cli.options import AsJson
+from zhixing.cli.options import AsJson, LabelColumn, PairColumn, TextColumn
 from zhixing.cli.printing import console, print_json
 from zhixing.config import override, parse_pairs
 from zhixing.data.doctor import Examination
@@ -20,19 +20,24 @@ STYLES = {"error": "red", "warning": "yellow", "note": None}
 def check(
     data: Annotated[str, typer.Argument(help="CSV, TSV, JSONL, Parquet or text; or a pattern.")],
     settings: Annotated[
-        list[str] | None, typer.Argument(help="key=value, for instance label=stars.")
+        list[str] | None, typer.Argument(help="key=value, for instance multi_label=true.")
     ] = None,
     validation: Annotated[str | None, typer.Option(help="Held-back rows, to find leaks.")] = None,
     model: Annotated[
         str | None, typer.Option(help="Count lengths in this model's tokens, such as minilm.")
     ] = None,
+    text: TextColumn = None,
+    pair: PairColumn = None,
+    label: LabelColumn = None,
     as_json: AsJson = False,
 ) -> None:
     """Tell what is wrong with a table: labels, blanks, duplicates, leaks, lengths, encoding.
 
     The exit status is 2 if there is an error that training would refuse, else 0.
     """
-    choice = override(DataChoice(), parse_pairs(settings or []))
+    named = {"text": text, "pair": pair, "label": label}
+    pairs = [f"{role}={column}" for role, column in named.items() if column is not None]
+    choice = override(DataChoice(), parse_pairs([*pairs, *(settings or [])]))
     found = examine(data, validation=validation, model=model, choice=choice)
     if as_json:
         print_json(found.to_dict())

@@ -46,6 +46,8 @@ def classify(
     """Give labels to texts of any length, or to every row of a file of any size."""
     if bool(texts) == bool(input):
         raise ConfigError("give either texts, or --input FILE; one of the two")
+    if texts and (output != "-" or text or pair):
+        raise ConfigError("--output, --text and --pair belong to --input FILE; drop them")
     options = Options(top_k=top_k, threshold=threshold)
     pipeline = load(model, precision=precision, device=device, threads=threads)
     if input is None:
@@ -71,8 +73,12 @@ def classify(
             overwrite=overwrite,
             progress=show if sys.stderr.isatty() else None,
         )
-    if output != "-":
-        console.print(f"{rows:,} rows in {output}")
+    if output == "-":
+        return
+    if as_json:
+        print_json({"rows": rows, "output": output})
+        return
+    console.print(f"{rows:,} rows in {output}")
 
 
 def _print(words: str, result: Classification) -> None:

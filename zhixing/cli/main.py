@@ -59,14 +59,16 @@ app = typer.Typer(cls=LazyGroup, no_args_is_help=True, add_completion=False)
 # errors is found from the one that every version exports.
 USAGE_ERROR: Any = typer.BadParameter.__mro__[1]
 INTERRUPTED = 130
-NOBODY_READS = 141
+# As typer itself ends when a write fails so.
+NOBODY_READS = 1
 
 
-def show_version(is_asked: bool) -> None:
-    """Print the version and end."""
+def show_version(is_asked: bool) -> bool:
+    """Print the version and end, if that was asked for."""
     if is_asked:
         typer.echo(__version__)
         raise typer.Exit
+    return is_asked
 
 
 @app.callback()

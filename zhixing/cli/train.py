@@ -6,10 +6,22 @@ from typing import Annotated
 
 import typer
 
-from zhixing.cli.options import AsJson, Data, Device, Out, Overwrite, Threads
+from zhixing.checkpoints.files import check_free_to_write
+from zhixing.cli.options import (
+    AsJson,
+    Data,
+    Device,
+    LabelColumn,
+    Out,
+    Overwrite,
+    PairColumn,
+    TextColumn,
+    Threads,
+)
 from zhixing.cli.printing import console, print_json
 from zhixing.cli.watching import Watcher, print_finished
 from zhixing.config import parse_pairs, read_recipe
+from zhixing.errors import ConfigError
 from zhixing.workflows.cross_validation import cross_validate
 from zhixing.workflows.train import train_model
 
@@ -22,7 +34,8 @@ def train(
     data: Data,
     out: Out,
     settings: Annotated[
-        list[str] | None, typer.Argument(help="key=value, for instance epochs=4 data.label=stars.")
+        list[str] | None,
+        typer.Argument(help="key=value, for instance epochs=4 class_weights=balanced."),
     ] = None,
     validation: Annotated[
         str | None, typer.Option(help="Rows to score on; a tenth of --data if not given.")
@@ -30,6 +43,9 @@ def train(
     model: Annotated[
         str, typer.Option(help='Folder or built-in name; "new" to learn from nothing.')
     ] = "minilm",
+    text: TextColumn = None,
+    pair: PairColumn = None,
+    label: LabelColumn = None,
     recipe: Annotated[Path | None, typer.Option(help="TOML file of settings.")] = None,
     folds: Annotated[int, typer.Option(help="Cross-validate so many times first.")] = 0,
     device: Device = "cpu",
@@ -44,14 +60,17 @@ def train(
     """
     if folds:
         check_free_to_write(out, overwrite=overwrite)
-        if data == "-" or validation is not None:
+        if data == "-":
             raise ConfigError(
-                "--folds needs --data as a file, which is read again for the training that "
-                "follows, and no --validation; save standard input to a file first"
-                if data == "-"
-                else "--folds splits --data itself; drop --validation, or drop --folds"
+                "--folds reads the rows again for the training that follows, which standard input "
+                "does not allow; save it to a file first"
             )
-    values = {**(read_recipe(recipe) if recipe else {}), **parse_pairs(settings or [])}
+    named = {"text": text, "pair": pair, "label": label}
+    pairs = [f"{role}={column}" for role, column in named.items() if column is not None]
+    values = {
+        **(read_recipe(recipe) if recipe else {}),
+        **parse_pairs([*pairs, *(settings or [])]),
+    }
     with Watcher(is_quiet=as_json) as watcher:
         if folds:
             spread = cross_validate(

@@ -10,7 +10,6 @@ from zhixing.cli.printing import console, notices, print_scores, progress_bar
 from zhixing.training.events import Ended, Evaluated, Event, Saved, Stepped
 from zhixing.workflows.finishing import Finished
 
-
 # Where nothing can be drawn over, in a log file for instance, a line so often says how far it is.
 SECONDS_A_LINE = 30.0
 

@@ -89,7 +89,7 @@ def _absent(name: str, role: str, names: Sequence[str]) -> str:
 
 
 def _unclear(role: str, candidates: Sequence[str]) -> str:
-    option = f"name it with {role}=COLUMN"
+    option = f"name it with --{role} COLUMN, in Python {role}=COLUMN"
     if not candidates:
         return f"has no column whose name says that it is the {role} ({option})"
     columns = counted(len(candidates), "column")

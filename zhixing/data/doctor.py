@@ -143,7 +143,7 @@ def _label_findings(table: Table) -> list[Finding]:
             f"there are {counted(len(counts), 'label')} for {counted(len(table), 'row')}, as if "
             "the column held something other than classes"
         )
-        remedy = "name the right column with label=COLUMN"
+        remedy = "name the right column with --label COLUMN, in Python label=COLUMN"
         return [Finding("too_many_labels", "warning", message, [], len(counts), remedy)]
     return [*_rare_labels(counts), *_imbalance(counts, table), *_similar_labels(counts, table)]
 

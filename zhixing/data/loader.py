@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from zhixing.errors import ConfigError
+from zhixing.layers.dropout import Noise
 
 POOL_BATCHES = 64
 
@@ -36,7 +37,11 @@ class Batching:
 
 def shuffled(count: int, *, seed: int, epoch: int) -> list[int]:
     """Give an order of rows that follows from the run's seed and the epoch alone."""
-    generator = torch.Generator().manual_seed((seed << 20) + epoch)
+    return _order(count, Noise(("order of rows", seed, epoch)))
+
+
+def _order(count: int, noise: Noise) -> list[int]:
+    generator = torch.Generator().manual_seed(noise.seed())
     return torch.randperm(count, generator=generator).tolist()
 
 
@@ -65,7 +70,7 @@ def epoch_batches(
     for i in range(0, len(order), pool):
         by_length = sorted(order[i : i + pool], key=lambda row: sizes[row])
         batches.extend(fill(by_length, sizes, batching.tokens))
-    turn = shuffled(len(batches), seed=seed, epoch=(1 << 19) + epoch)
+    turn = _order(len(batches), Noise(("order of batches", seed, epoch)))
     return [batches[i] for i in turn]
 
 

@@ -112,7 +112,7 @@ def quantize_rows(x: Float[Tensor, "N I"]) -> Int8Rows:
 
     The range is that of the row, not one that is even about zero: what comes out of a norm or an
     activation is lopsided, and a single channel often sets its range. On MiniLM this divides the
-    distance of a sentence's vector from its float32 one (1 - cosine) by three.
+    distance of a sentence's vector from its float32 one (1 - cosine) by more than two.
 
     Example:
         >>> quantize_rows(torch.tensor([[0.0, 1.0, 4.0]])).values

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, get_origin
 
 from zhixing.errors import ConfigError
 from zhixing.layers.feed_forward import ACTIVATIONS
@@ -80,44 +80,36 @@ class ModelConfig:
     initial_std: float = 0.02
 
     def __post_init__(self) -> None:
-        faults = self._type_faults() or [
-            *self._size_faults(),
-            *self._choice_faults(),
-            *self._rate_faults(),
-        ]
+        faults = [*self._size_faults(), *self._choice_faults(), *self._rate_faults()]
         if faults:
             raise ConfigError("; ".join(faults))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "ModelConfig":
-        """Read what `dataclasses.asdict` wrote; unknown keys are refused."""
+        """Read what `dataclasses.asdict` wrote, or what stands in a file.
+
+        Raises:
+            ConfigError: If a key is unknown, or a value is not what its field holds.
+        """
         known = {field.name for field in fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
             raise ConfigError(
                 f"unknown model settings {', '.join(unknown)}; known are {', '.join(sorted(known))}"
             )
+        faults = _type_faults(values)
+        if faults:
+            raise ConfigError("; ".join(faults))
         return cls(**values)
-
-    def _type_faults(self) -> list[str]:
-        """Name the fields that are not what they are annotated as; choices are checked by name."""
-        faults = []
-        for one in fields(self):
-            value = getattr(self, one.name)
-            options = get_args(one.type) or (one.type,)
-            wanted = [option for option in options if option in WORDS]
-            if wanted and not any(_is_a(value, option) for option in options):
-                names = " or ".join(WORDS[option] for option in wanted)
-                faults.append(f"{one.name} is {value!r}; it has to be {names}")
-        return faults
 
     def _size_faults(self) -> list[str]:
         faults = []
         for name in ("vocab_size", "hidden_size", "num_heads", "feed_forward_size"):
             if getattr(self, name) < 1:
                 faults.append(f"{name} is {getattr(self, name)}; it has to be at least 1")
-        if self.encoder_layers < 0:
-            faults.append(f"encoder_layers is {self.encoder_layers}; it has to be at least 0")
+        for name in ("encoder_layers", "position_offset", "token_types"):
+            if getattr(self, name) < 0:
+                faults.append(f"{name} is {getattr(self, name)}; it has to be at least 0")
         if self.num_heads >= 1 and self.hidden_size % self.num_heads:
             below = self.hidden_size // self.num_heads * self.num_heads
             fit = " and ".join(str(n) for n in (below, below + self.num_heads) if n)
@@ -157,6 +149,21 @@ class ModelConfig:
             for name in ("dropout", "attention_dropout", "classifier_dropout")
             if (rate := getattr(self, name)) is not None and not 0 <= rate < 1
         ]
+
+
+def _type_faults(values: Mapping[str, Any]) -> list[str]:
+    """Name the values that are not what their fields hold."""
+    faults = []
+    for one in (one for one in fields(ModelConfig) if one.name in values):
+        options = get_args(one.type) or (one.type,)
+        if get_origin(one.type) is Literal and values[one.name] not in options:
+            allowed = ", ".join(options)
+            faults.append(f"{one.name} is {values[one.name]!r}; allowed are {allowed}")
+        wanted = [option for option in options if option in WORDS]
+        if wanted and not any(_is_a(values[one.name], option) for option in options):
+            names = " or ".join(WORDS[option] for option in wanted)
+            faults.append(f"{one.name} is {values[one.name]!r}; it has to be {names}")
+    return faults
 
 
 def _is_a(value: object, wanted: Any) -> bool:

@@ -16,7 +16,9 @@ def initialize(model: nn.Module, *, std: float, seed: int) -> None:
         Devlin et al. 2019, arXiv:1810.04805, appendix A.2 refers to the released code's
         truncated normal of 0.02; plain normal here, as the reference library has it.
     """
-    for name, module in model.named_modules():
+    # Backwards, so that a tied weight keeps the draw of its first name: the token table's, not the
+    # vocabulary head's.
+    for name, module in reversed(list(model.named_modules())):
         initialize_module(name, module, std=std, seed=seed)
 
 

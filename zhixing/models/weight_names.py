@@ -83,8 +83,9 @@ def read_weights(names: WeightNames, theirs: Mapping[str, Tensor]) -> Reading:
     """Rename a checkpoint's tensors into ours; every tensor on either side is accounted for.
 
     Raises:
-        CheckpointError: If tied tensors differ.
+        CheckpointError: If tied tensors differ, or a weight comes with a prefix and without.
     """
+    _check_once(names, theirs)
     given = {_without_prefix(names, name): tensor for name, tensor in theirs.items()}
     original = {_without_prefix(names, name): name for name in theirs}
     weights: dict[str, Tensor] = {}
@@ -129,6 +130,16 @@ def _find(entry: Plain | Fused, given: Mapping[str, Tensor]) -> list[str]:
     if isinstance(entry, Fused):
         return [name for name in entry.names if name in given]
     return [name for name in (entry.name, *entry.others) if name in given][:1]
+
+
+def _check_once(names: WeightNames, theirs: Iterable[str]) -> None:
+    seen: dict[str, str] = {}
+    for name in theirs:
+        first = seen.setdefault(_without_prefix(names, name), name)
+        if first != name:
+            raise CheckpointError(
+                f"{first} and {name} are the same weight; a checkpoint holds it once: remove one"
+            )
 
 
 def _check_ties(names: WeightNames, given: Mapping[str, Tensor]) -> None:

@@ -145,8 +145,9 @@ class ClassificationTask:
     ) -> Loss:
         """Compute the summed cross-entropy, or for multi-label the summed binary one."""
         weight = self.weight(batch)
-        logits = self._averaged(model, batch, noise=noise, recompute=recompute).float()
-        return Loss(self._summed(logits, batch.labels), weight)
+        logits = self._averaged(model, batch, noise=noise, recompute=recompute)
+        wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        return Loss(self._summed(wide, batch.labels), weight)
 
     def logits(self, model: Transformer, batch: Batch) -> Float[Tensor, "B C"]:
         """Average the logits of each text's windows."""
@@ -318,7 +319,7 @@ class ClassificationTask:
                 reduction="sum",
                 label_smoothing=self.label_smoothing,
             )
-        smooth = targets * (1 - self.label_smoothing) + self.label_smoothing / 2
+        smooth = targets.to(logits) * (1 - self.label_smoothing) + self.label_smoothing / 2
         return functional.binary_cross_entropy_with_logits(
             logits, smooth, pos_weight=weights, reduction="sum"
         )

@@ -112,7 +112,7 @@ class Pipeline:
         """
         if isinstance(texts, str):
             second = None if pairs is None else [_text(pairs, "pairs")]
-            return self.predict(table_of([texts], second), options)[0]
+            return self.predict(table_of([_text(texts, "texts")], second), options)[0]
         seconds = None if pairs is None else [_text(pair, "pairs") for pair in pairs]
         return self.predict(table_of([_text(t, "texts") for t in texts], seconds), options)
 
@@ -202,4 +202,11 @@ def table_of(texts: list[str], pairs: list[str] | None) -> Table:
 def _text(value: object, name: str) -> str:
     if not isinstance(value, str):
         raise DataError(f"{name} holds a {type(value).__name__}; every text has to be a string")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"{name} holds {value[error.start]!r} at character {error.start}, half of a surrogate "
+            f"pair, which no UTF-8 text has; decode the text with the encoding that it was in"
+        ) from error
     return value

@@ -42,7 +42,7 @@ class TrainingConfig:
         lora_rank: Rank of low-rank adapters in place of full training; 0 for none.
         lora_alpha: Their scale, divided by the rank.
         metric: Decides which snapshot is best; None for the task's first score after the loss.
-        evaluations_per_epoch: How often validation is scored.
+        evaluations_per_epoch: How often validation is scored; 0 for once, at the very end.
         patience: Stop after so many evaluations without improvement; 0 to go on.
         snapshot_minutes: Write a snapshot when so much time has passed; 0 for never.
         snapshot_steps: Write a snapshot every so many steps; 0 for never.
@@ -97,7 +97,8 @@ class TrainingConfig:
         minimum = {
             **dict.fromkeys(("max_steps", "batch_size", "batch_tokens", "lora_rank"), 0),
             **dict.fromkeys(("freeze_layers", "patience", "snapshot_steps", "seed"), 0),
-            **dict.fromkeys(("micro_tokens", "max_windows", "evaluations_per_epoch"), 1),
+            **dict.fromkeys(("micro_tokens", "max_windows"), 1),
+            "evaluations_per_epoch": 0,
             "keep_snapshots": 1,
         }
         faults = [

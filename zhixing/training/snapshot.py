@@ -118,7 +118,9 @@ class Snapshots:
     ) -> Path:
         """Write a snapshot, whole or not at all, then remove the oldest beyond `keep`."""
         place = self.place(state.step)
-        with whole_folder(place, overwrite=True) as folder:
+        # One that is there already was found damaged: the run has gone on from an older one.
+        shutil.rmtree(place, ignore_errors=True)
+        with whole_folder(place) as folder:
             write_tensors(folder / MODEL, weights, {})
             write_tensors(folder / OPTIMIZER, moments, {})
             write_json(folder / STATE, {"state": asdict(state), "machine": machine_facts()})

@@ -3,7 +3,7 @@
 import statistics
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,9 @@ def cross_validate(
     """
     recipe = Recipe().changed(settings or {})
     table = read_labelled(data, recipe.data)
+    pair = None if table.pairs is None else "pair"
+    kept = replace(recipe.data, text="text", pair=pair, label="label", label_separator=None)
+    settings = {**replace(recipe, data=kept).to_dict(), "snapshot_minutes": 0}
     scores: list[float] = []
     metric = ""
     parts = folds(table, num_folds=num_folds, seed=recipe.training.seed)
@@ -65,7 +68,7 @@ def cross_validate(
                 validation=as_columns(held),
                 out=Path(box) / "fold",
                 model=model,
-                settings={**(settings or {}), **ROLES, "snapshot_minutes": 0},
+                settings=settings,
                 device=device,
                 threads=threads,
                 watch=watch,
@@ -76,9 +79,6 @@ def cross_validate(
         metric, claim = next(iter(finished.report.scores.items()))
         scores.append(claim.value)
     return Spread(metric, tuple(scores))
-
-
-ROLES = {"data.text": "text", "data.label": "label"}
 
 
 def as_columns(table: Table) -> dict[str, list[Any]]:

@@ -8,10 +8,14 @@ import zhixing
 from zhixing.checkpoints.files import write_json, write_text
 from zhixing.data.readers import read_table
 from zhixing.data.table import Columns
+from zhixing.errors import ConfigError
 from zhixing.evaluation.classification import ClassificationReport, Origin, evaluate_logits
 from zhixing.tasks.running import Precision
-from zhixing.workflows.load import folder_hash, load
+from zhixing.workflows.finishing import model_hash
+from zhixing.workflows.load import load
 from zhixing.workflows.report import evaluation_page
+
+FORMS = (".json", ".html")
 
 
 def evaluate(
@@ -38,13 +42,16 @@ def evaluate(
         seed: Of the bootstrap.
 
     Raises:
+        ConfigError: If `out` is neither a .json nor an .html file.
         DataError: If a row's label is unknown to the model.
     """
+    if out is not None and Path(out).suffix not in FORMS:
+        raise ConfigError(f"{out} has to end in {' or '.join(FORMS)}, the two forms of a report")
     pipeline = load(model, precision=precision, device=device, threads=threads)
     card = pipeline.card
     table = read_table(data, columns=columns, needs_labels=True, multi_label=card.is_multi_label)
     examples = pipeline.task.encode(table)
-    origin = Origin(table.fingerprint(), folder_hash(model), zhixing.__version__, seed)
+    origin = Origin(table.fingerprint(), model_hash(pipeline.model), zhixing.__version__, seed)
     report = evaluate_logits(
         pipeline.logits(examples),
         examples,

@@ -33,6 +33,8 @@ from zhixing.workflows.preparation import Prepared
 from zhixing.workflows.report import training_page
 
 REPORT = "report.html"
+# A kill may leave a folder of this name behind; whoever ends the run removes it.
+BOX = ".model-"
 MOST_BASELINE_ROWS = 20_000
 
 
@@ -178,7 +180,7 @@ def _record(plan: Plan, prepared: Prepared, finished: Finished) -> Mapping[str, 
 
 def _put_model(pretrained: Pretrained, folder: Path) -> None:
     """Write the model's files beside the run's, each whole or not at all, the weights last."""
-    with tempfile.TemporaryDirectory(prefix=".model-", dir=folder) as box:
+    with tempfile.TemporaryDirectory(prefix=BOX, dir=folder) as box:
         write_model_files(pretrained, Path(box))
         names = sorted(os.listdir(box), key=lambda name: (name == "config.json", name))
         for name in names:

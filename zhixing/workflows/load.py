@@ -1,10 +1,8 @@
 """A model's name to a Pipeline."""
 
-import hashlib
 from pathlib import Path
 
 from zhixing.checkpoints.builtin import locate
-from zhixing.checkpoints.files import WEIGHTS, sha256_of
 from zhixing.checkpoints.pretrained import load_pretrained
 from zhixing.tasks.pipeline import Pipeline
 from zhixing.tasks.running import Precision
@@ -34,10 +32,3 @@ def load(
     """
     use_threads(threads)
     return Pipeline(load_pretrained(locate(str(model))), device=device, precision=precision)
-
-
-def folder_hash(model: str | Path) -> str:
-    """Hash the weights' file of a model folder."""
-    folder = locate(str(model))
-    path = folder / WEIGHTS
-    return sha256_of(path) if path.exists() else hashlib.sha256(str(folder).encode()).hexdigest()

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from zhixing.data.readers import stream_tables
+from zhixing.data.readers import expand_paths, stream_tables
 from zhixing.data.table import Columns
-from zhixing.errors import FileError
+from zhixing.errors import ConfigError, FileError
 from zhixing.tasks.pipeline import Options, Pipeline
 
 ROWS_AT_A_TIME = 2048
@@ -43,6 +43,8 @@ def classify_file(
         FileError: If the output exists or cannot be written.
     """
     total = 0
+    if output != "-" and Path(output).exists() and data != "-":
+        _refuse_itself(data, output)
     tables = stream_tables(data, columns=columns, rows_at_a_time=ROWS_AT_A_TIME)
     with opened_whole(str(output), overwrite=overwrite) as file:
         for table, results in pipeline.stream(tables, options):
@@ -53,6 +55,12 @@ def classify_file(
             if progress is not None:
                 progress(total)
     return total
+
+
+def _refuse_itself(data: str | Path, output: str | Path) -> None:
+    """Refuse to put the answers in the place of the texts."""
+    if any(path.samefile(output) for path in expand_paths(data)):
+        raise ConfigError(f"{output} is also what is read, and would be lost; name another output")
 
 
 @contextmanager

@@ -75,10 +75,13 @@ def quantize_model(
     use_threads(threads)
     folder = Path(out)
     check_free_to_write(folder, overwrite=overwrite)
-    before = load_pretrained(locate(str(model)))
+    place = locate(str(model))
+    if folder.exists() and folder.samefile(place):
+        raise ConfigError(f"{out} is the model itself, which would be lost; name another folder")
+    before = load_pretrained(place)
     if is_quantized(before.model):
         raise ConfigError(f"{model} is int8 already; name the model it was made from")
-    after = load_pretrained(locate(str(model)))
+    after = load_pretrained(place)
     quantize(after.model)
     report = compare(before, after, data, columns)
     card = replace(after.card, quantization=report.to_dict())

@@ -1,7 +1,7 @@
 """Recipe: every setting of a training, and the whole plan of a run as it is kept beside it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from zhixing.config import override
@@ -11,6 +11,9 @@ from zhixing.layers.positions import PositionKind
 from zhixing.layers.residual import NormPlace
 from zhixing.models.config import ModelConfig, PoolingKind
 from zhixing.training.config import TrainingConfig
+
+# Two texts and the marks around them, with a few tokens of each.
+FEWEST_POSITIONS = 16
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,13 @@ class NewModel:
     activation: str = "gelu"
     dropout: float = 0.2
 
+    def __post_init__(self) -> None:
+        if self.max_positions < FEWEST_POSITIONS:
+            raise ConfigError(
+                f"new.max_positions is {self.max_positions}; a window has to have room for at "
+                f"least {FEWEST_POSITIONS} tokens"
+            )
+
     def config(self, *, vocab_size: int, num_classes: int) -> ModelConfig:
         """Give the configuration of the model."""
         return ModelConfig(
@@ -117,9 +127,10 @@ class Recipe:
     def changed(self, values: Mapping[str, Any]) -> "Recipe":
         """Change some settings; those of the loop are named without a section.
 
-        `batch_size` and `batch_tokens` exclude each other: to set one unsets the other.
+        Those of the data may be too: `label=stars` is `data.label=stars`. `batch_size` and
+        `batch_tokens` exclude each other: to set one unsets the other.
         """
-        values = dict(values)
+        values = self._with_sections(values)
         if "batch_tokens" in values and "batch_size" not in values:
             values["batch_size"] = 0
         sections = ("data", "new")
@@ -127,6 +138,18 @@ class Recipe:
         loop = {k: v for k, v in values.items() if k not in own}
         changed = override(_Sections(self.data, self.new), own)
         return Recipe(override(self.training, loop), changed.data, changed.new)
+
+    @staticmethod
+    def _with_sections(values: Mapping[str, Any]) -> dict[str, Any]:
+        """Write `label` as `data.label`."""
+        names = {field.name for field in fields(DataChoice)}
+        whole: dict[str, Any] = {}
+        for key, value in values.items():
+            name = f"data.{key}" if key in names else key
+            if name in whole:
+                raise ConfigError(f"{key} is set twice, to {whole[name]!r} and {value!r}; keep one")
+            whole[name] = value
+        return whole
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values, in the form that `changed` reads."""

@@ -52,7 +52,8 @@ def check_disk(run: Run, folder: Path) -> None:
     size = 4 * count(run.model.parameters())
     trained = 4 * count(p for p in run.model.parameters() if p.requires_grad)
     needed = (run.config.keep_snapshots + 1) * (size + 2 * trained) + 2 * size + SPARE_BYTES
-    free = shutil.disk_usage(folder).free
+    place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(place).free
     if run.snapshots is not None and free < needed:
         raise FileError(
             f"{folder} has {free / 2**20:.0f} MiB free, but the run needs about "

@@ -27,7 +27,7 @@ from zhixing.training.distributed import Ranks, joined_ranks
 from zhixing.training.events import Ended, Event
 from zhixing.training.loop import Run, train
 from zhixing.training.snapshot import Snapshot, Snapshots, differences
-from zhixing.workflows.finishing import Finished, finish
+from zhixing.workflows.finishing import BOX, Finished, finish
 from zhixing.workflows.journal import Journal
 from zhixing.workflows.plan import Plan, check_hashes, read_plan, write_plan
 from zhixing.workflows.preparation import (
@@ -105,10 +105,13 @@ def train_model(
     with joined_ranks() as ranks:
         prepared = prepare(plan, tables)
         plan = replace(plan, hashes=prepared.hashes)
+        run = _make_run(folder, plan, prepared, ranks, should_stop)
+        # What stands in the folder is replaced only by a run that is known to work.
+        rehearse(run, prepared.validation_examples, folder)
         if ranks.is_first:
             _start_folder(folder, plan, tables, overwrite=overwrite)
         ranks.wait()
-        return _run(folder, plan, prepared, ranks, watch or _silent, should_stop, None)
+        return _run(folder, plan, prepared, run, watch or _silent, None)
 
 
 def resume(
@@ -141,34 +144,31 @@ def resume(
             watch(f"going on after step {snapshot.state.step}")
             for reason in differences(snapshot.machine):
                 watch(f"the result may differ in its last bits: {reason}")
-        return _run(folder, plan, prepared, ranks, watch, should_stop, snapshot)
+        run = _make_run(folder, plan, prepared, ranks, should_stop)
+        return _run(folder, plan, prepared, run, watch, snapshot)
 
 
 def _run(
     folder: Path,
     plan: Plan,
     prepared: Prepared,
-    ranks: Ranks,
+    run: Run,
     watch: Watch,
-    should_stop: Callable[[], bool],
     start: Snapshot | None,
 ) -> Finished | None:
     for note in prepared.notes:
         watch(note)
-    run = _make_run(folder, plan, prepared, ranks, should_stop)
-    if start is None:
-        rehearse(run, prepared.validation_examples, folder)
     journal = Journal(folder, after_step=start.state.step if start else 0)
     ended = "it was complete before"
     for event in train(run, start=start):
-        if ranks.is_first:
+        if run.ranks.is_first:
             journal.write(event)
         watch(event)
         if isinstance(event, Ended):
             ended = event.reason
     if ended == "it was asked to stop":
         return None
-    if not ranks.is_first:
+    if not run.ranks.is_first:
         return None
     _use_best(run, folder)
     merge_adapters(run.model)
@@ -269,6 +269,9 @@ def _write_rows(table: Table, path: Path) -> None:
 def _remove_working_files(folder: Path) -> None:
     """Remove what only a resume would have needed."""
     (folder / BEST).unlink(missing_ok=True)
+    (folder / f".{BEST}").unlink(missing_ok=True)
+    for box in folder.glob(f"{BOX}*"):
+        shutil.rmtree(box, ignore_errors=True)
     shutil.rmtree(folder / SNAPSHOTS, ignore_errors=True)
 
 

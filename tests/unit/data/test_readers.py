@@ -244,7 +244,7 @@ HOSTILE = {
     "only a header": ("a.csv", b"text,label\n", "has no rows: it needs at least one"),
     "only empty lines": ("a.jsonl", b"\n\n", "is empty"),
     "the wrong columns": ("a.csv", b"a,b\n1,2\n", 'its columns are "a", "b"'),
-    "no labels": ("a.txt", b"a\n", "it is the label (name it with label=COLUMN)"),
+    "no labels": ("a.txt", b"a\n", "it is the label (name it with --label COLUMN"),
     "a ragged row": ("a.csv", b"text,label\na,1\nb\n", "row 2 (line 3): 1 field, not 2"),
     "an open quote": ("a.csv", b'text,label\n"a,1\n', "row 1 (line 2): a quote that is never"),
     "Latin-1": ("a.csv", "text,label\nété,1\n".encode("latin-1"), "at byte 11 (line 2)"),

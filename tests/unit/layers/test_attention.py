@@ -26,6 +26,7 @@ LENGTHS = {
     "nearly equal": (4, 6, 5),
     "equal but not in a row": (3, 60, 3, 60),
     "far apart": (1, 90, 7, 2),
+    "only the longest is square": (6, 5, 4),
 }
 ATTENDED = {
     "one sequence": (8,),
@@ -33,6 +34,7 @@ ATTENDED = {
     "nearly equal": (5, 6, 9),
     "equal but not in a row": (3, 64, 5, 60),
     "far apart": (70, 91, 7, 12),
+    "only the longest is square": (6, 6, 5),
 }
 BIASES: dict[str, Callable[[], PositionBias | None]] = {
     "no bias": lambda: None,
@@ -177,9 +179,7 @@ def test_the_fast_path_has_the_gradients_of_the_plain_one(is_causal: bool, bias:
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
 @pytest.mark.parametrize("is_causal", [False, True])
-def test_a_neighbour_changes_nothing(
-    dtype: torch.dtype, tolerance: float, is_causal: bool
-) -> None:
+def test_a_neighbour_changes_nothing(dtype: torch.dtype, tolerance: float, is_causal: bool) -> None:
     lengths = (7, 2, 40, 7, 9)
     query, key, value = (_random(sum(lengths), seed, dtype) for seed in range(3))
     together = attend(

@@ -97,13 +97,13 @@ def test_one_long_step_equals_at_once(places: str) -> None:
 def test_steps_after_reordering_equal_the_reordered_text(places: str) -> None:
     block, surroundings = _block(), PLACES[places]()
     old, new = _random(6), _random(3, seed=3)
-    empty = LayerCache.empty(
-        torch.zeros(1, HEADS, SIZE // HEADS, dtype=torch.float64), sequences=2
-    )
+    empty = LayerCache.empty(torch.zeros(1, HEADS, SIZE // HEADS, dtype=torch.float64), sequences=2)
     _, cache = block.step(old, (2, 4), surroundings, empty)
     result, cache = block.step(new, (1, 1, 1), surroundings, cache.reorder([1, 0, 1]))
     assert cache.lengths == (5, 3, 5)
-    texts = [torch.cat((part, new[i : i + 1])) for i, part in enumerate((old[2:], old[:2], old[2:]))]
+    texts = [
+        torch.cat((part, new[i : i + 1])) for i, part in enumerate((old[2:], old[:2], old[2:]))
+    ]
     at_once = block(torch.cat(texts), (5, 3, 5), surroundings)
     assert (result - at_once[[4, 7, 12]]).abs().max() < 1e-10
 

@@ -214,9 +214,7 @@ def test_buckets_are_those_of_the_reference_library(
     num_buckets: int, max_distance: int, is_causal: bool
 ) -> None:
     distance = torch.arange(-300, 301).unsqueeze(0)
-    bias = RelativeBias(
-        2, num_buckets=num_buckets, max_distance=max_distance, is_causal=is_causal
-    )
+    bias = RelativeBias(2, num_buckets=num_buckets, max_distance=max_distance, is_causal=is_causal)
     expected = T5Attention._relative_position_bucket(
         distance,
         bidirectional=not is_causal,

@@ -13,7 +13,16 @@ def test_the_defaults_are_allowed_and_hashable() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["max_steps", "lora_rank", "freeze_layers", "patience", "snapshot_steps", "seed"]
+    "name",
+    [
+        "max_steps",
+        "lora_rank",
+        "freeze_layers",
+        "patience",
+        "snapshot_steps",
+        "seed",
+        "evaluations_per_epoch",
+    ],
 )
 def test_counts_are_not_negative(name: str) -> None:
     values: dict[str, Any] = {name: -1}
@@ -21,9 +30,7 @@ def test_counts_are_not_negative(name: str) -> None:
         TrainingConfig(**values)
 
 
-@pytest.mark.parametrize(
-    "name", ["micro_tokens", "max_windows", "evaluations_per_epoch", "keep_snapshots"]
-)
+@pytest.mark.parametrize("name", ["micro_tokens", "max_windows", "keep_snapshots"])
 def test_some_counts_are_at_least_one(name: str) -> None:
     values: dict[str, Any] = {name: 0}
     with pytest.raises(ConfigError, match=f"{name} is 0; it has to be at least 1"):

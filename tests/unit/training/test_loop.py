@@ -2,6 +2,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -43,6 +44,7 @@ def make_run(
         head="classification",
         num_classes=2,
         dropout=0.2,
+        attention_dropout=0.0,
         initial_std=0.2,
     )
     task = ClassificationTask(TOKENIZER, ["no", "yes"], max_positions=64)
@@ -103,7 +105,7 @@ def test_a_run_tells_each_step_and_its_end() -> None:
     ],
 )
 def test_steps_are_counted_before_and_are_as_many_in_the_end(
-    settings: dict[str, float], total: int
+    settings: dict[str, Any], total: int
 ) -> None:
     run = make_run(**settings)
     assert plan_steps(run) == (total, 3)
@@ -121,6 +123,8 @@ def test_validation_is_scored_as_often_as_asked_and_after_the_last_step() -> Non
     rising = scores_of([i / 10 for i in range(10)])
     events = list(train(make_run(rising, evaluations_per_epoch=3, epochs=2.0)))
     assert [event.step for event in evaluations_of(events)] == [1, 2, 3, 4, 5, 6]
+    last = list(train(make_run(scores_of([0.1]), evaluations_per_epoch=0, epochs=2.0)))
+    assert [event.step for event in evaluations_of(last)] == [6]
     once = list(train(make_run(scores_of([0.1, 0.2]), epochs=1.5)))
     assert [(e.step, e.epoch) for e in evaluations_of(once)] == [(3, 1.0), (5, 1 + 2 / 3)]
 
@@ -180,7 +184,7 @@ def test_snapshots_come_when_the_time_has_passed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
 def test_resumed_after_any_step_it_ends_with_the_same_bits(tmp_path: Path, precision: str) -> None:
-    settings = {"precision": precision, "clip_norm": 0.1, "layer_rate_decay": 0.9}
+    settings: dict[str, Any] = {"precision": precision, "clip_norm": 0.1, "layer_rate_decay": 0.9}
     whole = make_run(snapshots=Snapshots(tmp_path, keep=9), snapshot_steps=1, **settings)
     events = steps_of(list(train(whole)))
     for step in (1, 3, 5):

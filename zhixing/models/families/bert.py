@@ -50,7 +50,7 @@ def shared_config(
             f"position_embedding_type is {kind!r} and is_decoder is "
             f"{bool(values.get('is_decoder'))}; supported are 'absolute' and False"
         )
-    return ModelConfig(
+    fields = dict(
         vocab_size=need(values, "vocab_size"),
         hidden_size=need(values, "hidden_size"),
         encoder_layers=need(values, "num_hidden_layers"),
@@ -69,6 +69,7 @@ def shared_config(
         head_activation=activation_of(values, "hidden_act", "gelu"),
         initial_std=number_of(values, "initializer_range", 0.02),
     )
+    return ModelConfig.from_dict(fields)
 
 
 def write_config(config: ModelConfig) -> dict[str, Any]:

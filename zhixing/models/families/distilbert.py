@@ -31,7 +31,7 @@ def read_config(values: Mapping[str, Any]) -> ModelConfig:
     """Read DistilBERT's `config.json`; its norms' epsilon is fixed in the reference's code."""
     head = head_of(values, ARCHITECTURES)
     classifies = head == "classification"
-    return ModelConfig(
+    fields = dict(
         vocab_size=need(values, "vocab_size"),
         hidden_size=need(values, "dim"),
         encoder_layers=need(values, "n_layers"),
@@ -49,6 +49,7 @@ def read_config(values: Mapping[str, Any]) -> ModelConfig:
         head_activation=activation_of(values, "activation", "gelu"),
         initial_std=number_of(values, "initializer_range", 0.02),
     )
+    return ModelConfig.from_dict(fields)
 
 
 def write_config(config: ModelConfig) -> dict[str, Any]:

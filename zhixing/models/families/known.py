@@ -25,9 +25,7 @@ def family_named(model_type: object) -> Family:
         CheckpointError: If we do not know it.
     """
     if not isinstance(model_type, str) or model_type not in FAMILIES:
-        raise CheckpointError(
-            f"model_type is {model_type!r}; supported are {', '.join(FAMILIES)}"
-        )
+        raise CheckpointError(f"model_type is {model_type!r}; supported are {', '.join(FAMILIES)}")
     return FAMILIES[model_type]
 
 

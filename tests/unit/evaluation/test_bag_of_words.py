@@ -1,0 +1,66 @@
+import random
+
+import pytest
+import torch
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+
+from zhixing.evaluation.bag_of_words import against, fit_bag_of_words
+
+
+def messages(rows: int, seed: int) -> tuple[list[str], list[int]]:
+    draw = random.Random(seed)
+    topics = ["refund money back card", "parcel late post lost", "login password account code"]
+    texts, labels = [], []
+    for i in range(rows):
+        words = draw.choices(["please", "my", "the", "is", "help", "today", "and"], k=6)
+        words += draw.choices(topics[i % 3].split(), k=2)
+        words += draw.choices(topics[draw.randrange(3)].split(), k=1)
+        draw.shuffle(words)
+        texts.append(" ".join(words))
+        labels.append(i % 3)
+    return texts, labels
+
+
+def test_it_is_as_right_as_a_library_s_logistic_regression() -> None:
+    texts, labels = messages(300, 0)
+    held, targets = messages(200, 1)
+    bag = fit_bag_of_words(texts, torch.tensor(labels), 3)
+    ours = float((bag.predict(held) == torch.tensor(targets)).double().mean())
+    counting = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
+    fitted = LogisticRegression(C=10.0, max_iter=500).fit(counting.fit_transform(texts), labels)
+    theirs = fitted.score(counting.transform(held), targets)
+    assert ours == pytest.approx(theirs, abs=0.03)
+    assert ours > 0.8
+
+
+def test_texts_without_spaces_are_counted_by_characters() -> None:
+    texts = ["这家酒店很好", "房间干净很好", "服务太差了", "早餐太差了"] * 5
+    bag = fit_bag_of_words(texts, torch.tensor([1, 1, 0, 0] * 5), 2)
+    assert bag.unit == "characters" and "很好" in bag.features
+    assert bag.predict(["很好", "太差"]).tolist() == [1, 0]
+
+
+def test_features_are_words_and_neighbours_that_occur_twice() -> None:
+    bag = fit_bag_of_words(["Good film", "good film", "bad day"], torch.tensor([1, 1, 0]), 2)
+    assert sorted(bag.features) == ["film", "good", "good film"]
+    assert bag.unit == "words"
+
+
+def test_a_text_of_unknown_words_gets_the_class_of_the_bias() -> None:
+    texts = ["a b", "a b", "a b", "c d"] * 4
+    bag = fit_bag_of_words(texts, torch.tensor([1, 1, 1, 0] * 4), 2)
+    assert bag.predict(["zzz", ""]).tolist() == [int(bag.bias.argmax())] * 2
+
+
+def test_nothing_in_common_is_fitted_all_the_same() -> None:
+    bag = fit_bag_of_words(["one", "two"], torch.tensor([0, 1]), 2)
+    assert bag.features == {} and bag.predict(["one"]).shape == (1,)
+
+
+def test_the_gain_is_the_difference_of_the_accuracies() -> None:
+    bag = fit_bag_of_words(["up up", "down down"] * 6, torch.tensor([0, 1] * 6), 2)
+    texts = ["up", "down", "up", "down"]
+    found = against(bag, texts, torch.tensor([0, 1, 1, 1]), torch.tensor([0, 1, 1, 1]))
+    assert found.accuracy == 0.75 and found.unit == "words"
+    assert found.gain.difference == pytest.approx(0.25)

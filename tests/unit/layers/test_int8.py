@@ -1,0 +1,349 @@
+"""The fast products are held against the plain twin, and each kernel against whole numbers."""
+
+import dataclasses
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from zhixing.layers import int8
+from zhixing.layers.int8 import (
+    BLOCK_SIZE,
+    FEW_ROWS,
+    Factor,
+    Kernels,
+    multiply,
+    multiply_plainly,
+    prepare,
+    quantize_rows,
+    quantize_weight,
+    usable_kernels,
+)
+
+ALL = Kernels(many=True, few=True)
+NONE = Kernels(many=False, few=False)
+
+
+@pytest.fixture(autouse=True)
+def forgotten_probe():
+    usable_kernels.cache_clear()
+    yield
+    usable_kernels.cache_clear()
+
+
+def random(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def factor_of(outputs: int, inputs: int, *, has_bias: bool = True) -> Factor:
+    rounded = quantize_weight(random(outputs, inputs, seed=1))
+    return prepare(rounded.values, rounded.scale, random(outputs, seed=2) if has_bias else None)
+
+
+def relative_error(found: Tensor, expected: Tensor) -> float:
+    return float((found.double() - expected.double()).abs().max() / expected.double().abs().max())
+
+
+# Rounding
+
+
+def test_a_weight_is_rounded_to_127_steps_on_each_side_of_zero() -> None:
+    rounded = quantize_weight(torch.tensor([[1.27, -0.64, 0.0], [0.3, 0.0, -25.4]]))
+    assert rounded.values.tolist() == [[127, -64, 0], [2, 0, -127]]
+    torch.testing.assert_close(rounded.scale, torch.tensor([0.01, 0.2]))
+
+
+def test_a_row_is_rounded_between_its_smallest_and_largest_number() -> None:
+    rows = quantize_rows(torch.tensor([[-1.0, 0.0, 2.0, 4.08]]))
+    assert rows.values.tolist() == [[-127, -77, 23, 127]]
+    assert rows.scale.item() == pytest.approx(5.08 / 254)
+    assert rows.offset.item() == pytest.approx(1.54)
+
+
+def test_ties_go_to_the_even_value() -> None:
+    rows = quantize_rows(torch.tensor([[-127.0, 127.0, 0.5, 1.5, 2.5, -0.5]]))
+    assert rows.values.tolist() == [[-127, 127, 0, 2, 2, 0]]
+
+
+def test_the_extremes_never_leave_the_range_of_127() -> None:
+    rows = quantize_rows(random(500, 33) * torch.logspace(-20, 20, 500).unsqueeze(1))
+    assert int(rows.values.min()) == -127
+    assert int(rows.values.max()) == 127
+    assert bool((rows.values.amax(-1) == 127).all())
+    assert bool((rows.values.amin(-1) == -127).all())
+
+
+def test_every_number_is_given_back_within_half_a_step() -> None:
+    x = random(40, 64) + 3
+    rows = quantize_rows(x)
+    meant = rows.values * rows.scale + rows.offset
+    assert bool(((meant - x).abs() <= rows.scale * 0.5001).all())
+
+
+def test_the_range_need_not_be_even_about_zero() -> None:
+    x = random(20, 200).clamp(min=-0.17)
+    rows = quantize_rows(x)
+    error = (rows.values * rows.scale + rows.offset - x).pow(2).mean()
+    even = quantize_weight(x)
+    even_error = (even.values * even.scale.unsqueeze(1) - x).pow(2).mean()
+    assert error < even_error / 3
+
+
+@pytest.mark.parametrize("value", [0.0, 5.0, -3.5])
+def test_a_row_of_equal_numbers_is_exact(value) -> None:
+    rows = quantize_rows(torch.full((2, 8), value))
+    assert rows.values.tolist() == [[0] * 8] * 2
+    assert (rows.values * rows.scale + rows.offset).tolist() == [[value] * 8] * 2
+
+
+def test_a_weight_of_zeros_stays_zero() -> None:
+    rounded = quantize_weight(torch.zeros(2, 3))
+    assert rounded.values.tolist() == [[0, 0, 0], [0, 0, 0]]
+    assert bool(rounded.scale.isfinite().all())
+
+
+def test_rows_that_do_not_fit_one_block_are_rounded_as_if_they_did() -> None:
+    width = 640
+    num_rows = 2 * BLOCK_SIZE // width + 3
+    x = random(num_rows, width)
+    rows = quantize_rows(x)
+    for i in (0, num_rows // 2, num_rows - 1):
+        alone = quantize_rows(x[i : i + 1])
+        assert torch.equal(rows.values[i : i + 1], alone.values)
+        assert torch.equal(rows.scale[i : i + 1], alone.scale)
+        assert torch.equal(rows.offset[i : i + 1], alone.offset)
+
+
+def test_a_row_wider_than_a_block_is_still_one_row() -> None:
+    x = random(2, BLOCK_SIZE + 5)
+    assert quantize_rows(x).values.amax(-1).tolist() == [127, 127]
+
+
+def test_rounding_leaves_its_input_as_it_was() -> None:
+    x = random(5, 7)
+    before = x.clone()
+    quantize_rows(x)
+    quantize_weight(x)
+    assert torch.equal(x, before)
+
+
+def test_no_rows_give_no_rows() -> None:
+    rows = quantize_rows(torch.zeros(0, 4))
+    assert rows.values.shape == (0, 4)
+    assert rows.scale.shape == (0, 1)
+
+
+# Products
+
+
+@pytest.mark.parametrize("kernels", [ALL, NONE], ids=["kernels", "portable"])
+@pytest.mark.parametrize("num_rows", [1, 2, FEW_ROWS - 1, FEW_ROWS, 77, 300])
+@pytest.mark.parametrize(("outputs", "inputs"), [(64, 48), (33, 17), (1, 5), (96, 384), (5, 1)])
+@pytest.mark.parametrize("has_bias", [True, False])
+def test_a_product_equals_its_plain_twin(
+    monkeypatch, kernels, num_rows, outputs, inputs, has_bias
+) -> None:
+    usable = usable_kernels()
+    kernels = Kernels(many=kernels.many and usable.many, few=kernels.few and usable.few)
+    monkeypatch.setattr(int8, "usable_kernels", lambda: kernels)
+    factor = factor_of(outputs, inputs, has_bias=has_bias)
+    x = random(num_rows, inputs, seed=3) + 0.5
+    expected = multiply_plainly(x.double(), factor)
+    assert relative_error(multiply(x, factor), expected) < 1e-5
+
+
+def test_the_plain_twin_is_whole_numbers_times_scales() -> None:
+    factor = factor_of(6, 10)
+    x = random(4, 10, seed=3).double()
+    rows = quantize_rows(x)
+    whole = (rows.values.long() @ factor.weight.long().t()).double()
+    by_hand = whole * rows.scale.double() * factor.scale.double()
+    sums = (factor.weight.long().sum(1) * factor.scale.double()).double()
+    by_hand += rows.offset.double() * sums
+    by_hand += factor.bias.double()
+    torch.testing.assert_close(multiply_plainly(x, factor), by_hand, rtol=1e-12, atol=1e-12)
+
+
+def test_a_product_is_near_that_of_the_float_layer() -> None:
+    weight, bias, x = random(64, 256, seed=1), random(64, seed=2), random(50, 256, seed=3)
+    rounded = quantize_weight(weight)
+    found = multiply(x, prepare(rounded.values, rounded.scale, bias))
+    expected = functional.linear(x, weight, bias)
+    noise = (found - expected).pow(2).mean() / expected.pow(2).mean()
+    # Two roundings of a number uniform within a step of amax / 127: about (0.01)^2 each.
+    assert 1e-6 < noise < 4e-4
+
+
+@pytest.mark.parametrize("num_rows", [4, 64])
+def test_the_extremes_of_both_factors_do_not_saturate(num_rows) -> None:
+    inputs = 512
+    weight = torch.full((48, inputs), 127, dtype=torch.int8)
+    weight[::2] = -127
+    factor = prepare(weight, torch.ones(48), None)
+    x = torch.ones(num_rows, inputs)
+    x[:, 0] = -1.0
+    signs = torch.where(torch.arange(48) % 2 == 0, -127.0, 127.0)
+    assert relative_error(multiply(x, factor), (inputs - 2) * signs.expand(num_rows, 48)) < 1e-5
+
+
+@pytest.mark.parametrize("num_rows", [3, 40])
+def test_a_neighbour_in_the_batch_changes_nothing(num_rows) -> None:
+    factor = factor_of(24, 32)
+    x = random(num_rows, 32, seed=3)
+    before = multiply(x, factor)[0].clone()
+    x[1:] *= 1000
+    torch.testing.assert_close(multiply(x, factor)[0], before, rtol=1e-6, atol=1e-6)
+
+
+def test_few_and_many_rows_agree_across_the_border() -> None:
+    factor = factor_of(24, 32)
+    x = random(FEW_ROWS + 1, 32, seed=3)
+    few, many = multiply(x[: FEW_ROWS - 1], factor), multiply(x, factor)
+    torch.testing.assert_close(few, many[: FEW_ROWS - 1], rtol=1e-5, atol=1e-5)
+
+
+def test_no_rows_give_an_empty_product() -> None:
+    assert multiply(torch.zeros(0, 32), factor_of(24, 32)).shape == (0, 24)
+
+
+@pytest.mark.parametrize("num_rows", [3, 40])
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
+def test_a_number_that_is_not_finite_spoils_its_row_and_no_other(num_rows, bad) -> None:
+    x = random(num_rows, 32, seed=3)
+    x[1, 5] = bad
+    found = multiply(x, factor_of(24, 32)).isfinite()
+    assert not bool(found[1].any())
+    assert bool(found[[0, *range(2, num_rows)]].all())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_a_product_comes_in_the_dtype_of_its_input(dtype) -> None:
+    factor = factor_of(24, 32)
+    x = random(40, 32, seed=3).to(dtype)
+    found = multiply(x, factor)
+    assert found.dtype == dtype
+    torch.testing.assert_close(found, multiply(x.float(), factor).to(dtype))
+
+
+def test_scales_and_biases_of_other_dtypes_are_widened() -> None:
+    rounded = quantize_weight(random(8, 6))
+    factor = prepare(rounded.values, rounded.scale.bfloat16(), torch.ones(8).bfloat16())
+    assert factor.scale.dtype == factor.bias.dtype == factor.sums.dtype == torch.float32
+
+
+def test_an_input_that_wants_a_gradient_is_multiplied_without_one() -> None:
+    x = random(40, 32, seed=3).requires_grad_()
+    assert not multiply(x, factor_of(24, 32)).requires_grad
+
+
+def test_half_precision_sums_do_not_overflow_under_autocast(monkeypatch) -> None:
+    monkeypatch.setattr(int8, "usable_kernels", lambda: NONE)
+    factor = prepare(torch.full((4, 64), 127, dtype=torch.int8), torch.ones(4), None)
+    x = torch.ones(40, 64)
+    x[:, 0] = -1.0
+    with torch.autocast("cpu", dtype=torch.float16):
+        found = multiply(x, factor)
+    assert relative_error(found, torch.full((40, 4), 127 * 62.0)) < 1e-5
+
+
+def test_strided_input_is_read_rightly() -> None:
+    factor = factor_of(24, 32)
+    wide = random(40, 64, seed=3)
+    assert torch.equal(multiply(wide[:, ::2], factor), multiply(wide[:, ::2].contiguous(), factor))
+
+
+# The choice of a kernel
+
+
+def used(monkeypatch, kernels: Kernels, num_rows: int) -> list[str]:
+    """Say which products one multiplication calls."""
+    calls: list[str] = []
+    usable = usable_kernels()
+    kernels = Kernels(many=kernels.many and usable.many, few=kernels.few and usable.few)
+    monkeypatch.setattr(int8, "usable_kernels", lambda: kernels)
+    for name, label in (("_multiply_many", "many"), ("_multiply_portably", "portable")):
+        whole = getattr(int8, name)
+        monkeypatch.setattr(
+            int8, name, lambda *args, f=whole, at=label: (calls.append(at), f(*args))[1]
+        )
+    whole_mm = torch._int_mm
+    monkeypatch.setattr(torch, "_int_mm", lambda *args: (calls.append("few"), whole_mm(*args))[1])
+    multiply(random(num_rows, 32), factor_of(24, 32))
+    return calls
+
+
+def test_many_rows_take_the_packed_kernel_and_few_the_other(monkeypatch) -> None:
+    if usable_kernels() != ALL:
+        pytest.skip("this processor has no int8 products that are right")
+    with monkeypatch.context() as patch:
+        assert used(patch, ALL, FEW_ROWS) == ["many"]
+    with monkeypatch.context() as patch:
+        assert used(patch, ALL, FEW_ROWS - 1) == ["few"]
+
+
+@pytest.mark.parametrize("num_rows", [2, FEW_ROWS])
+def test_without_kernels_the_product_is_portable(monkeypatch, num_rows) -> None:
+    assert used(monkeypatch, NONE, num_rows) == ["portable"]
+
+
+def test_without_its_kernel_nothing_is_packed(monkeypatch) -> None:
+    monkeypatch.setattr(int8, "usable_kernels", lambda: NONE)
+    factor = factor_of(24, 32)
+    assert factor.packed is None
+    assert factor.zero_points is None
+
+
+def test_an_operator_that_is_missing_is_not_used(monkeypatch) -> None:
+    monkeypatch.setattr(torch, "ops", SimpleNamespace())
+    monkeypatch.delattr(torch, "_int_mm")
+    assert usable_kernels() == NONE
+
+
+def test_an_operator_that_refuses_is_not_used(monkeypatch) -> None:
+    def refuse(*args):
+        raise RuntimeError("no such engine")
+
+    monkeypatch.setattr(int8, "_pack", refuse)
+    monkeypatch.setattr(torch, "_int_mm", refuse)
+    assert usable_kernels() == NONE
+
+
+def test_a_kernel_that_saturates_is_not_used(monkeypatch) -> None:
+    """Without VNNI, pairs of products are added in 16 bits."""
+
+    def saturating(values: Tensor, weight: Tensor) -> Tensor:
+        pairs = values.long().unflatten(1, (-1, 2)).unsqueeze(2)
+        pairs = pairs * weight.long().t().unflatten(1, (-1, 2)).transpose(0, 1)
+        return pairs.sum(-1).clamp(-32000, 32000).sum(1).int()
+
+    def many(values: Tensor, factor: Factor) -> Tensor:
+        return saturating(values, factor.weight.t()).float()
+
+    monkeypatch.setattr(torch, "_int_mm", saturating)
+    monkeypatch.setattr(int8, "_multiply_many", many)
+    assert usable_kernels() == NONE
+
+
+def test_exact_stand_ins_for_the_kernels_pass_the_probe(monkeypatch) -> None:
+    """So the probe refuses saturation, and not merely everything that is not the kernel."""
+
+    def exact(values: Tensor, weight: Tensor) -> Tensor:
+        return (values.long() @ weight.long()).int()
+
+    monkeypatch.setattr(torch, "_int_mm", exact)
+    monkeypatch.setattr(int8, "_pack", lambda weight: weight)
+    monkeypatch.setattr(int8, "_multiply_many", lambda v, f: exact(v, f.weight.t()).float())
+    assert usable_kernels() == ALL
+
+
+def test_operators_are_tried_once(monkeypatch) -> None:
+    first = usable_kernels()
+    monkeypatch.delattr(torch, "_int_mm")
+    assert usable_kernels() is first
+
+
+def test_a_factor_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        factor_of(2, 3).bias = None

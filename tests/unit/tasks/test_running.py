@@ -1,0 +1,114 @@
+import pytest
+import torch
+
+from zhixing.data.table import Table
+from zhixing.errors import ConfigError
+from zhixing.models.config import ModelConfig
+from zhixing.models.transformer import Transformer, build
+from zhixing.tasks.classification import ClassificationTask
+from zhixing.tasks.running import logits_of, mixed_precision, resolved
+from zhixing.tokenization.training import train_tokenizer
+
+WORDS = ["good", "bad", "kind", "rude", "fine"]
+TEXTS = [" ".join(WORDS[(i + k) % 5] for k in range(1 + (i * 7) % 23)) for i in range(20)]
+TOKENIZER = train_tokenizer(TEXTS, kind="wordpiece", vocab_size=60)
+TASK = ClassificationTask(TOKENIZER, ["a", "b", "c"], max_positions=12)
+EXAMPLES = TASK.encode(Table(TEXTS, None, None, list(range(20)), "<list>"))
+CPU = torch.device("cpu")
+
+
+def tiny_model() -> Transformer:
+    """Build a model in float32."""
+    config = ModelConfig(
+        vocab_size=TOKENIZER.vocab_size,
+        hidden_size=8,
+        encoder_layers=2,
+        num_heads=2,
+        feed_forward_size=16,
+        max_positions=12,
+        head="classification",
+        num_classes=3,
+        initial_std=0.5,
+    )
+    return build(config, seed=3)
+
+
+def test_logits_come_in_the_order_of_the_examples() -> None:
+    model = tiny_model()
+    together = logits_of(model, TASK, EXAMPLES, device=CPU)
+    for row, example in enumerate(EXAMPLES):
+        alone = logits_of(model, TASK, [example], device=CPU)[0]
+        torch.testing.assert_close(together[row], alone, rtol=1e-5, atol=1e-5)
+    back = logits_of(model, TASK, EXAMPLES[::-1], device=CPU).flip(0)
+    torch.testing.assert_close(together, back, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("budget", [1, 30, 100, 10**6])
+def test_any_budget_of_tokens_gives_the_same(budget: int) -> None:
+    model = tiny_model()
+    expected = logits_of(model, TASK, EXAMPLES, device=CPU)
+    found = logits_of(model, TASK, EXAMPLES, device=CPU, tokens_per_batch=budget)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_the_result_is_float32_and_the_model_is_left_as_it_was() -> None:
+    model = tiny_model()
+    found = logits_of(model, TASK, EXAMPLES, device=CPU)
+    assert found.dtype == torch.float32 and found.shape == (20, 3)
+    assert not found.requires_grad
+    assert all(p.requires_grad and p.grad is None for p in model.parameters())
+
+
+def test_a_model_that_has_predicted_can_be_trained_on_the_same_texts() -> None:
+    model = tiny_model()
+    logits_of(model, TASK, EXAMPLES, device=CPU)
+    TASK.logits(model, TASK.collate(EXAMPLES)).sum().backward()
+    assert model.embedding.tokens.weight.grad is not None
+
+
+def test_no_examples_give_no_rows() -> None:
+    assert logits_of(tiny_model(), TASK, [], device=CPU).shape == (0, 3)
+
+
+def test_progress_is_told_every_token_once() -> None:
+    told: list[int] = []
+    logits_of(tiny_model(), TASK, EXAMPLES, device=CPU, tokens_per_batch=40, progress=told.append)
+    assert len(told) > 1
+    assert sum(told) == sum(example.num_tokens for example in EXAMPLES)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_a_narrow_precision_stays_near(precision: str) -> None:
+    model = tiny_model()
+    expected = logits_of(model, TASK, EXAMPLES, device=CPU)
+    found = logits_of(model, TASK, EXAMPLES, device=CPU, precision=precision)
+    torch.testing.assert_close(found, expected, rtol=0.1, atol=0.1)
+
+
+def test_bfloat16_on_a_cpu_is_a_setting_that_is_taken_back() -> None:
+    before = torch.get_float32_matmul_precision()
+    with pytest.raises(KeyError), mixed_precision(CPU, "bfloat16"):
+        assert torch.get_float32_matmul_precision() == "medium"
+        raise KeyError
+    assert torch.get_float32_matmul_precision() == before
+
+
+def test_float32_changes_nothing() -> None:
+    before = torch.get_float32_matmul_precision()
+    with mixed_precision(CPU, "float32"):
+        assert torch.get_float32_matmul_precision() == before
+        assert not torch.is_autocast_enabled("cpu")
+
+
+def test_an_unknown_precision_is_told_with_the_known() -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolved("float8", CPU)
+    assert str(caught.value) == (
+        "precision is 'float8'; allowed are auto, float32, bfloat16, float16, int8"
+    )
+
+
+def test_auto_is_a_precision_that_the_device_has() -> None:
+    assert resolved("auto", CPU) in ("float32", "bfloat16")
+    assert resolved("auto", torch.device("mps")) == "float32"
+    assert resolved("float16", CPU) == "float16"

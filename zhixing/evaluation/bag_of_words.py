@@ -82,7 +82,7 @@ def fit_bag_of_words(
     frequency = torch.tensor([float(counts[name]) for name in kept])
     inverse = torch.log((1 + len(texts)) / (1 + frequency)) + 1.0
     bags = _bags(texts, features, inverse, unit)
-    shape = (max(len(kept), 1), num_classes)
+    shape = (len(kept), num_classes)
     held = torch.arange(len(texts)) % 10 == 9
     penalty = PENALTIES[1]
     if bool(held.any()):

@@ -4,6 +4,7 @@ import os
 import shlex
 import shutil
 import sys
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -138,6 +139,7 @@ def resume(
     with joined_ranks() as ranks:
         prepared = prepare(plan, read_tables(plan))
         check_hashes(plan, prepared.hashes)
+        watch = watch if ranks.is_first else _silent
         if snapshot is None:
             watch("there is no whole snapshot; the run begins anew")
         else:
@@ -156,19 +158,20 @@ def _run(
     watch: Watch,
     start: Snapshot | None,
 ) -> Finished | None:
+    if not run.ranks.is_first:
+        # The other ranks learn; the first alone speaks and writes.
+        deque(train(run, start=start), maxlen=0)
+        return None
     for note in prepared.notes:
         watch(note)
     journal = Journal(folder, after_step=start.state.step if start else 0)
     ended = "it was complete before"
     for event in train(run, start=start):
-        if run.ranks.is_first:
-            journal.write(event)
+        journal.write(event)
         watch(event)
         if isinstance(event, Ended):
             ended = event.reason
     if ended == "it was asked to stop":
-        return None
-    if not run.ranks.is_first:
         return None
     _use_best(run, folder)
     merge_adapters(run.model)

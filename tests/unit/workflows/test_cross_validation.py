@@ -37,7 +37,12 @@ def test_a_stop_and_a_single_fold_are_refused(reviews: Path) -> None:
     data = reviews / "train.csv"
     with pytest.raises(TrainingError, match="fold 1 was stopped; cross-validation keeps no snap"):
         cross_validate(
-            "classify", data, num_folds=2, model="new", settings=TINY, should_stop=lambda: True
+            "classify",
+            data,
+            num_folds=2,
+            model="new",
+            settings=TINY | {"max_steps": 3},
+            should_stop=lambda: True,
         )
     with pytest.raises(ConfigError, match="num_folds is 1"):
         cross_validate("classify", data, num_folds=1, model="new", settings=TINY)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from zhixing.errors import ConfigError, FileError
+from zhixing.errors import FileError
 from zhixing.tokenization.files import load_tokenizer
 from zhixing.workflows.tokenizer import learn_vocabulary
 
@@ -13,8 +13,3 @@ def test_a_vocabulary_is_kept_and_read_back(reviews: Path, tmp_path: Path) -> No
     assert again.ids(["a good film"]) == learned.ids(["a good film"])
     with pytest.raises(FileError, match="exists and is not empty"):
         learn_vocabulary(["a"], out=tmp_path / "words")
-
-
-def test_an_unknown_kind_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="kind is 'x'; allowed are wordpiece, byte_bpe, unigram"):
-        learn_vocabulary(["a"], out=tmp_path / "words", kind="x")  # type: ignore[arg-type]

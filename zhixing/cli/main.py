@@ -83,7 +83,7 @@ def face(
 def main() -> None:
     """Run a command; what a person can mend is one sentence on standard error and status 2."""
     try:
-        status = app(standalone_mode=False)
+        status = app(prog_name="zhixing", standalone_mode=False)
         sys.stdout.flush()
     except ZhixingError as error:
         status = _said(str(error))

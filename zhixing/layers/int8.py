@@ -1,10 +1,16 @@
 """Int8 products on a CPU: how numbers become eight bits, and which kernel multiplies them.
 
+A weight is int8. What multiplies it depends on the machine, and is the fastest that was measured:
+
+- with AMX tiles, inputs rounded to bfloat16: rounding them to int8 takes as long as the product;
+- with VNNI, inputs rounded to int8, row by row;
+- otherwise the arithmetic of the second, in float32.
+
 The kernels are private operators of torch. Each is tried once, on numbers that include the extreme
-ones, before it is trusted; without them the same arithmetic is done in float32.
+ones, before it is trusted.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import torch
@@ -60,13 +66,16 @@ class Int8Weight:
 
 @dataclass(frozen=True)
 class Kernels:
-    """Which private operators compute correctly here.
+    """Which private operators compute correctly here, and are worth it.
 
     Attributes:
+        bfloat16: `mkldnn._linear_pointwise` with a prepacked weight, and tiles to compute it; for
+            any number of rows, and before the other two.
         many: `onednn.qlinear_pointwise` with a prepacked weight; for many rows.
         few: `torch._int_mm`; for few rows.
     """
 
+    bfloat16: bool
     many: bool
     few: bool
 
@@ -80,7 +89,8 @@ class Factor:
         scale: One number an output, float32.
         bias: One number an output, float32, or None.
         sums: Sum of each row of the scaled weight: what an offset of 1 adds to each output.
-        packed: The weight as the kernel for many rows wants it, or None without that kernel.
+        widened: The scaled weight as the bfloat16 kernel wants it, or None without that kernel.
+        packed: The weight as the kernel for many rows wants it, or None where that is not used.
         zero_points: One zero an output; that kernel asks for them.
     """
 
@@ -88,8 +98,9 @@ class Factor:
     scale: Float[Tensor, " O"]
     bias: Float[Tensor, " O"] | None
     sums: Float[Tensor, " O"]
-    packed: Tensor | None
-    zero_points: Tensor | None
+    widened: Tensor | None = None
+    packed: Tensor | None = None
+    zero_points: Tensor | None = None
 
 
 def quantize_weight(weight: Float[Tensor, "O I"]) -> Int8Weight:
@@ -141,29 +152,30 @@ def prepare(
     weight: Int8[Tensor, "O I"], scale: Float[Tensor, " O"], bias: Float[Tensor, " O"] | None
 ) -> Factor:
     """Lay a weight out for the kernels that are right here; it takes about a millisecond."""
-    packed = zero_points = None
-    if weight.device.type == "cpu" and usable_kernels().many:
-        packed = _pack(weight)
-        zero_points = torch.zeros(len(weight), dtype=torch.int64)
     scale = scale.float().contiguous()
-    return Factor(
-        weight,
-        scale,
-        bias=None if bias is None else bias.float().contiguous(),
-        sums=weight.sum(dim=-1) * scale,
-        packed=packed,
-        zero_points=zero_points,
-    )
+    bias = None if bias is None else bias.float().contiguous()
+    factor = Factor(weight, scale, bias, sums=weight.sum(dim=-1) * scale)
+    if weight.device.type != "cpu":
+        return factor
+    if usable_kernels().bfloat16:
+        return replace(factor, widened=_widen(weight, scale))
+    if usable_kernels().many:
+        zero_points = torch.zeros(len(weight), dtype=torch.int64)
+        return replace(factor, packed=_pack(weight), zero_points=zero_points)
+    return factor
 
 
 def multiply(x: Float[Tensor, "N I"], factor: Factor) -> Float[Tensor, "N O"]:
     """Give x times the transposed weight plus the bias, by the fastest kernel for so many rows.
 
-    Up to rounding the result is that of `multiply_plainly`, whichever kernel is taken.
+    The result is that of `multiply_plainly`: within the rounding of bfloat16 where that kernel is
+    used, and within that of float32 by every other.
 
     Returns:
         In the dtype of `x`. No gradient passes.
     """
+    if factor.widened is not None and len(x):
+        return _multiply_widened(x, factor)
     rows = quantize_rows(x)
     num_rows = len(x)
     if num_rows >= FEW_ROWS and factor.packed is not None:
@@ -176,14 +188,17 @@ def multiply(x: Float[Tensor, "N I"], factor: Factor) -> Float[Tensor, "N O"]:
 
 
 def multiply_plainly(x: Float[Tensor, "N I"], factor: Factor) -> Float[Tensor, "N O"]:
-    """Do what `multiply` does, in float64, from the numbers that the int8 values stand for.
+    """Do what `multiply` does, in float64, from the numbers that the rounded ones stand for.
 
     Source:
         Dettmers et al. 2022, arXiv:2208.07339, sections 2.1 ("zeropoint quantization" of the rows
         of X) and 3.1 ("vector-wise"), without the separate outliers of section 3.2.
     """
-    rows = quantize_rows(x)
-    meant = rows.values.double() * rows.scale.double() + rows.offset.double()
+    if factor.widened is None:
+        rows = quantize_rows(x)
+        meant = rows.values.double() * rows.scale.double() + rows.offset.double()
+    else:
+        meant = x.bfloat16().double()
     weight = factor.weight.double() * factor.scale.double().unsqueeze(-1)
     result = meant @ weight.mT
     if factor.bias is not None:
@@ -196,7 +211,8 @@ def usable_kernels() -> Kernels:
     """Try the private operators of this torch on this machine, once.
 
     A processor without VNNI adds pairs of products in 16 bits and saturates; a kernel that lets
-    this show in its results is not used.
+    this show in its results is not used. bfloat16 without tiles is slower than int8, even where a
+    processor has instructions for it.
     """
     numbers = torch.arange(48 * 192, dtype=torch.int64)
     # 7919 is prime to 255, so all values come, in no order; the corner is extreme all through.
@@ -205,17 +221,29 @@ def usable_kernels() -> Kernels:
     values[:4], weight[:8] = LARGEST, LARGEST
     values[4:8], weight[8:16] = -LARGEST, -LARGEST
     expected = (values.long() @ weight.long().t()).float()
+    has_tiles = torch.cpu._is_amx_tile_supported()
     return Kernels(
+        bfloat16=has_tiles and _is_right_in_bfloat16(values, weight, expected),
         many=_is_right_for_many(values, weight, expected),
         few=_is_right_for_few(values, weight, expected),
     )
+
+
+def _is_right_in_bfloat16(values: Tensor, weight: Tensor, expected: Tensor) -> bool:
+    try:
+        ones = torch.ones(len(weight))
+        factor = Factor(weight, ones, ones, ones, widened=_widen(weight, ones))
+        found = _multiply_widened(values.float(), factor)
+    except (AttributeError, RuntimeError):
+        return False
+    return torch.equal(found, (expected + 1).bfloat16().float())
 
 
 def _is_right_for_many(values: Tensor, weight: Tensor, expected: Tensor) -> bool:
     try:
         zero_points = torch.zeros(len(weight), dtype=torch.int64)
         ones = torch.ones(len(weight))
-        factor = Factor(weight, ones, None, ones, _pack(weight), zero_points)
+        factor = Factor(weight, ones, None, ones, packed=_pack(weight), zero_points=zero_points)
         return torch.equal(_multiply_many(values, factor), expected)
     except (AttributeError, RuntimeError):
         return False
@@ -231,9 +259,23 @@ def _is_right_for_few(values: Tensor, weight: Tensor, expected: Tensor) -> bool:
         return False
 
 
+def _widen(weight: Int8[Tensor, "O I"], scale: Float[Tensor, " O"]) -> Tensor:
+    scaled = (weight * scale.unsqueeze(-1)).bfloat16()
+    widened: Tensor = torch.ops.mkldnn._reorder_linear_weight(scaled)
+    return widened
+
+
 def _pack(weight: Int8[Tensor, "O I"]) -> Tensor:
     packed: Tensor = torch.ops.onednn.qlinear_prepack(weight, None)
     return packed
+
+
+def _multiply_widened(x: Float[Tensor, "N I"], factor: Factor) -> Float[Tensor, "N O"]:
+    """Multiply in bfloat16; the kernel sums in float32 and adds the bias."""
+    product: Tensor = torch.ops.mkldnn._linear_pointwise.default(
+        x.detach().bfloat16(), factor.widened, factor.bias, "none", [], ""
+    )
+    return product.to(x.dtype)
 
 
 def _multiply_many(values: Int8[Tensor, "N I"], factor: Factor) -> Float[Tensor, "N O"]:

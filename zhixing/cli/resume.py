@@ -1,13 +1,11 @@
 """zhixing resume: go on where a training stopped."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from zhixing.cli.printing import console
-from zhixing.cli.watching import Watcher, print_finished
+from zhixing.cli.watching import Watcher, end_stopped, print_finished
 from zhixing.workflows.train import resume as go_on
 
 app = typer.Typer(add_completion=False)
@@ -21,8 +19,6 @@ def resume(
     with Watcher() as watcher:
         finished = go_on(folder, watch=watcher, should_stop=watcher.should_stop)
     if finished is None:
-        if watcher.is_stopped:
-            console.print(f"stopped; go on with: zhixing resume {folder}")
-            sys.exit(130)
-        return
-    print_finished(finished)
+        end_stopped(folder, is_stopped=watcher.is_stopped)
+    else:
+        print_finished(finished)

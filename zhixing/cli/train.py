@@ -1,8 +1,7 @@
 """zhixing train: labelled rows to a model."""
 
-import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,7 +18,7 @@ from zhixing.cli.options import (
     Threads,
 )
 from zhixing.cli.printing import console, print_json
-from zhixing.cli.watching import Watcher, print_finished
+from zhixing.cli.watching import Watcher, end_stopped, print_finished
 from zhixing.config import parse_pairs, read_recipe
 from zhixing.errors import ConfigError
 from zhixing.workflows.cross_validation import cross_validate
@@ -60,51 +59,43 @@ def train(
     """
     if folds:
         check_free_to_write(out, overwrite=overwrite)
-        if data == "-":
-            raise ConfigError(
-                "--folds reads the rows again for the training that follows, which standard input "
-                "does not allow; save it to a file first"
-            )
-    named = {"text": text, "pair": pair, "label": label}
-    pairs = [f"{role}={column}" for role, column in named.items() if column is not None]
+        _refuse_standard_input(data)
     values = {
         **(read_recipe(recipe) if recipe else {}),
-        **parse_pairs([*pairs, *(settings or [])]),
+        **parse_pairs([*_columns(text, pair, label), *(settings or [])]),
     }
     with Watcher(is_quiet=as_json) as watcher:
+        alike: dict[str, Any] = {
+            "model": model,
+            "settings": values,
+            "device": device,
+            "threads": threads,
+            "watch": watcher,
+            "should_stop": watcher.should_stop,
+        }
         if folds:
-            spread = cross_validate(
-                task,
-                data,
-                num_folds=folds,
-                model=model,
-                settings=values,
-                device=device,
-                threads=threads,
-                watch=watcher,
-                should_stop=watcher.should_stop,
-            )
+            spread = cross_validate(task, data, num_folds=folds, **alike)
             watcher(f"{folds} folds: {spread.sentence()}")
         finished = train_model(
-            task,
-            data,
-            out=out,
-            model=model,
-            validation=validation,
-            settings=values,
-            device=device,
-            threads=threads,
-            overwrite=overwrite,
-            watch=watcher,
-            should_stop=watcher.should_stop,
+            task, data, out=out, validation=validation, overwrite=overwrite, **alike
         )
     if finished is None:
-        if watcher.is_stopped:
-            console.print(f"stopped; go on with: zhixing resume {out}")
-            sys.exit(130)
-        return
-    if as_json:
+        end_stopped(out, is_stopped=watcher.is_stopped)
+    elif as_json:
         print_json(finished.to_dict())
-        return
-    print_finished(finished)
-    console.print(f'next    zhixing classify {out} "a text of yours"')
+    else:
+        print_finished(finished)
+        console.print(f'next    zhixing classify {out} "a text of yours"')
+
+
+def _columns(text: str | None, pair: str | None, label: str | None) -> list[str]:
+    named = {"text": text, "pair": pair, "label": label}
+    return [f"{role}={column}" for role, column in named.items() if column is not None]
+
+
+def _refuse_standard_input(data: str) -> None:
+    if data == "-":
+        raise ConfigError(
+            "--folds reads the rows again for the training that follows, which standard input "
+            "does not allow; save it to a file first"
+        )

@@ -1,7 +1,9 @@
 """A training as a person watches it: a progress line, evaluations, and an orderly end."""
 
 import signal
+import sys
 import time
+from pathlib import Path
 from types import FrameType
 
 from rich.progress import Progress, TaskID
@@ -94,3 +96,10 @@ def print_finished(finished: Finished) -> None:
         print_scores(finished.report, finished.baseline)
     console.print(f"model   {finished.folder}")
     console.print(f"report  {finished.folder / 'report.html'}")
+
+
+def end_stopped(folder: Path, *, is_stopped: bool) -> None:
+    """End with status 130 where a person stopped the run; other ranks end quietly."""
+    if is_stopped:
+        console.print(f"stopped; go on with: zhixing resume {folder}", soft_wrap=True)
+        sys.exit(130)

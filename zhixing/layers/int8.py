@@ -194,13 +194,13 @@ def multiply_plainly(x: Float[Tensor, "N I"], factor: Factor) -> Float[Tensor, "
         Dettmers et al. 2022, arXiv:2208.07339, sections 2.1 ("zeropoint quantization" of the rows
         of X) and 3.1 ("vector-wise"), without the separate outliers of section 3.2.
     """
+    weight = factor.weight.float() * factor.scale.unsqueeze(-1)
     if factor.widened is None:
         rows = quantize_rows(x)
         meant = rows.values.double() * rows.scale.double() + rows.offset.double()
     else:
-        meant = x.bfloat16().double()
-    weight = factor.weight.double() * factor.scale.double().unsqueeze(-1)
-    result = meant @ weight.mT
+        meant, weight = x.bfloat16().double(), weight.bfloat16()
+    result = meant @ weight.double().mT
     if factor.bias is not None:
         result += factor.bias.double()
     return result.to(x.dtype)
@@ -221,9 +221,8 @@ def usable_kernels() -> Kernels:
     values[:4], weight[:8] = LARGEST, LARGEST
     values[4:8], weight[8:16] = -LARGEST, -LARGEST
     expected = (values.long() @ weight.long().t()).float()
-    has_tiles = torch.cpu._is_amx_tile_supported()
     return Kernels(
-        bfloat16=has_tiles and _is_right_in_bfloat16(values, weight, expected),
+        bfloat16=_is_right_in_bfloat16(values, weight, expected),
         many=_is_right_for_many(values, weight, expected),
         few=_is_right_for_few(values, weight, expected),
     )
@@ -231,6 +230,8 @@ def usable_kernels() -> Kernels:
 
 def _is_right_in_bfloat16(values: Tensor, weight: Tensor, expected: Tensor) -> bool:
     try:
+        if not torch.cpu._is_amx_tile_supported():
+            return False
         ones = torch.ones(len(weight))
         factor = Factor(weight, ones, ones, ones, widened=_widen(weight, ones))
         found = _multiply_widened(values.float(), factor)

@@ -15,7 +15,8 @@ from torch.nn import functional
 from zhixing.checkpoints.builtin import locate
 from zhixing.checkpoints.pretrained import load_pretrained
 from zhixing.errors import CheckpointError, ConfigError
-from zhixing.layers.int8 import FEW_ROWS, multiply_plainly, prepare
+from zhixing.layers import int8
+from zhixing.layers.int8 import FEW_ROWS, Kernels, multiply_plainly, prepare, usable_kernels
 from zhixing.layers.ragged import Ragged, first_positions, sequence_means
 from zhixing.models.config import ModelConfig
 from zhixing.models.quantization import (
@@ -43,6 +44,19 @@ CONFIG = ModelConfig(
 LENGTHS = (30, 7, 1, 22)
 IDS = Ragged(torch.arange(sum(LENGTHS)) * 31 % MANY_ROWS, LENGTHS)
 DATA = Path(os.environ.get("ZHIXING_DATA", Path(__file__).resolve().parents[4] / "shared" / "data"))
+
+PROBED = usable_kernels()
+KERNELS = {
+    "probed": PROBED,
+    "int8": replace(PROBED, bfloat16=False),
+    "portable": Kernels(bfloat16=False, many=False, few=False),
+}
+
+
+@pytest.fixture(params=KERNELS.values(), ids=KERNELS.keys())
+def any_kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Kernels:
+    monkeypatch.setattr(int8, "usable_kernels", lambda: request.param)
+    return request.param
 
 
 def model_of(config: ModelConfig = CONFIG, *, seed: int = 0) -> Transformer:
@@ -73,13 +87,17 @@ def linear(inputs: int = 24, outputs: int = 16, *, bias: bool = True) -> nn.Line
 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("num_rows", [1, 5, FEW_ROWS, 90])
-def test_an_int8_layer_equals_its_plain_twin(num_rows: int, bias: bool) -> None:
+def test_an_int8_layer_equals_its_plain_twin(
+    any_kernels: Kernels, num_rows: int, bias: bool
+) -> None:
     layer = Int8Linear.from_float(linear(bias=bias))
     x = random(num_rows, 24, seed=3)
     twin = multiply_plainly(x.double(), prepare(layer.weight, layer.scale, layer.bias))
-    assert (layer(x) - twin).abs().max() < 1e-5 * twin.abs().max()
+    tolerance = 1.01 * 2**-8 if any_kernels.bfloat16 else 1e-5
+    assert (layer(x) - twin).abs().max() < tolerance * twin.abs().max()
 
 
+@pytest.mark.usefixtures("any_kernels")
 @pytest.mark.parametrize("num_rows", [5, 90])
 def test_an_int8_layer_is_near_the_float_one(num_rows: int) -> None:
     base = linear(256, 64)
@@ -89,14 +107,14 @@ def test_an_int8_layer_is_near_the_float_one(num_rows: int) -> None:
     assert 1e-4 < error < 0.02
 
 
+@pytest.mark.usefixtures("any_kernels")
 @pytest.mark.parametrize("shape", [(24,), (2, 24), (3, 4, 24), (2, 3, 20, 24), (0, 24)])
 def test_leading_dimensions_are_kept(shape: tuple[int, ...]) -> None:
     layer = Int8Linear.from_float(linear())
     x = random(*shape, seed=3)
     found = layer(x)
     assert found.shape == (*shape[:-1], 16)
-    rows = layer(x.reshape(-1, 24)).view(found.shape)
-    torch.testing.assert_close(found, rows, rtol=1e-6, atol=1e-6)
+    assert torch.equal(found, layer(x.reshape(-1, 24)).view(found.shape))
 
 
 def test_rounding_a_layer_leaves_the_float_one_as_it_was() -> None:
@@ -142,6 +160,7 @@ def test_all_but_what_works_on_whole_texts_becomes_int8() -> None:
     assert kinds["pooler"] == kinds["classification.output"] == "Linear"
 
 
+@pytest.mark.usefixtures("any_kernels")
 def test_an_int8_model_answers_nearly_as_the_float_one() -> None:
     model = model_of()
     expected, states = model.classify(IDS), model(IDS)
@@ -150,21 +169,23 @@ def test_an_int8_model_answers_nearly_as_the_float_one() -> None:
     assert (model.classify(IDS) - expected).abs().max() < 0.1 * expected.abs().max()
 
 
-def test_a_model_without_the_packed_kernel_answers_the_same() -> None:
-    fast = quantize(model_of())
-    slow = copy.deepcopy(fast)
-    expected = fast(IDS)
-    for layer in slow.modules():
-        if isinstance(layer, Int8Linear):
-            factor = prepare(layer.weight, layer.scale, layer.bias)
-            layer._factor = replace(factor, packed=None)
-    torch.testing.assert_close(slow(IDS), expected, rtol=1e-3, atol=1e-3)
+def test_other_kernels_give_nearly_the_same_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = quantize(model_of())
+    states = {}
+    for name, kernels in KERNELS.items():
+        monkeypatch.setattr(int8, "usable_kernels", lambda own=kernels: own)
+        states[name] = copy.deepcopy(model)(IDS)
+    for name in states:
+        near = functional.cosine_similarity(states[name], states["portable"])
+        assert near.min() > (0.995 if KERNELS[name].bfloat16 else 0.9999)
 
 
-def test_a_neighbour_in_the_batch_changes_nothing() -> None:
+def test_a_neighbour_in_the_batch_changes_nothing(any_kernels: Kernels) -> None:
     model = quantize(model_of())
     alone = model(Ragged(IDS.values[:30], (30,)))
-    torch.testing.assert_close(model(IDS)[:30], alone, rtol=1e-3, atol=1e-3)
+    # A sum whose last bit depends on the number of rows can round to the next bfloat16 or int8.
+    tolerance = 2**-5 if any_kernels.bfloat16 else 1e-3
+    torch.testing.assert_close(model(IDS)[:30], alone, rtol=tolerance, atol=tolerance)
 
 
 def test_skip_holds_back_what_it_names_and_nothing_else() -> None:
@@ -230,6 +251,7 @@ def test_a_weight_that_is_not_finite_is_named_and_nothing_is_changed() -> None:
 # Its state
 
 
+@pytest.mark.usefixtures("any_kernels")
 def test_int8_weights_go_out_and_come_back_the_same() -> None:
     model = quantize(model_of())
     expected = model.classify(IDS)
@@ -255,6 +277,7 @@ def test_nothing_of_an_int8_layer_is_trained() -> None:
     assert not list(model.parameters())
 
 
+@pytest.mark.usefixtures("any_kernels")
 def test_loading_into_a_layer_that_was_used_changes_what_it_computes() -> None:
     layer, other = Int8Linear.from_float(linear()), Int8Linear.from_float(linear())
     other.weight.mul_(-1)
@@ -281,6 +304,7 @@ def test_names_without_a_layer_are_all_told_and_nothing_is_changed() -> None:
     assert not is_quantized(model)
 
 
+@pytest.mark.usefixtures("any_kernels")
 def test_a_copy_computes_the_same_and_shares_nothing() -> None:
     layer = Int8Linear.from_float(linear())
     x = random(40, 24)
@@ -292,6 +316,7 @@ def test_a_copy_computes_the_same_and_shares_nothing() -> None:
     assert not torch.equal(copy.deepcopy(twin)(x), expected)
 
 
+@pytest.mark.usefixtures("any_kernels")
 def test_casting_a_model_casts_scales_and_biases_but_not_weights() -> None:
     model = quantize(model_of())
     model(IDS)
@@ -305,6 +330,7 @@ def test_casting_a_model_casts_scales_and_biases_but_not_weights() -> None:
     assert (found.float() - expected).abs().max() < 0.1 * expected.abs().max()
 
 
+@pytest.mark.usefixtures("any_kernels")
 def test_casting_a_layer_that_was_used_changes_what_it_computes() -> None:
     layer = Int8Linear.from_float(linear())
     x = random(40, 24)
@@ -315,6 +341,7 @@ def test_casting_a_layer_that_was_used_changes_what_it_computes() -> None:
     assert torch.equal(layer(x), again(x))
 
 
+@pytest.mark.usefixtures("any_kernels")
 def test_many_threads_may_use_a_fresh_layer_at_once() -> None:
     base = linear(64, 48)
     x = random(60, 64)
@@ -326,6 +353,7 @@ def test_many_threads_may_use_a_fresh_layer_at_once() -> None:
         assert all(torch.equal(y, expected) for y in found)
 
 
+@pytest.mark.usefixtures("any_kernels")
 def test_a_layer_first_used_in_inference_mode_serves_outside_of_it() -> None:
     layer = Int8Linear.from_float(linear())
     x = random(40, 24)
@@ -338,6 +366,7 @@ def test_a_layer_first_used_in_inference_mode_serves_outside_of_it() -> None:
 # The built-in model
 
 
+@pytest.mark.usefixtures("any_kernels")
 def test_sentences_of_the_built_in_model_keep_their_vectors() -> None:
     path = DATA / "sst2" / "validation.tsv"
     if not path.is_file():
@@ -364,7 +393,7 @@ def test_sentences_of_the_built_in_model_keep_their_vectors() -> None:
         for pool in (first_positions, sequence_means)
     )
     assert first.min() > 0.995
-    # A mean over few tokens is the more easily moved: one sentence in a hundred is below 0.995.
+    # A mean is the more easily moved: with int8 inputs one sentence in a hundred is below 0.995.
     assert means.quantile(0.05) > 0.995
     assert means.min() > 0.99
     assert torch.stack([first, means]).mean() > 0.998

@@ -11,10 +11,10 @@ from collections.abc import Callable
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.nn import functional
 
 from zhixing.errors import DataError
 from zhixing.layers.dropout import Noise, drop
+from zhixing.layers.fused import fused_attention, rounds_products
 from zhixing.layers.positions import PositionBias
 from zhixing.layers.rectangles import (
     Group,
@@ -152,14 +152,13 @@ def attend(
         if bias is not None:
             mask = _biased(bias, group, mask, query, is_square)
             is_square = False
-        drops = noise is not None and dropout > 0.0
-        if drops or _is_fused_slow(query):
-            place = noise.at("attention", number) if drops and noise is not None else None
+        place = None if noise is None or dropout == 0.0 else noise.at("attention", number)
+        # The fused kernel that stands aside from rounding gives a learned bias no gradient.
+        learns = mask is not None and mask.requires_grad and rounds_products(query)
+        if place is not None or learns:
             result = _attend_openly(own, keys, values, mask, is_square, dropout, place)
         else:
-            result = functional.scaled_dot_product_attention(
-                own, keys, values, attn_mask=mask, is_causal=is_square
-            )
+            result = fused_attention(own, keys, values, mask=mask, is_causal=is_square)
         results.append(result.transpose(1, 2).flatten(0, 1))
     if len(groups) == 1 and groups[0].is_solid:
         return results[0]
@@ -204,16 +203,6 @@ def _attend_openly(
     wide = torch.promote_types(own.dtype, torch.float32)
     weights = scores.softmax(dim=-1, dtype=wide).to(own.dtype)
     return drop(weights, dropout, noise) @ values
-
-
-def _is_fused_slow(query: Float[Tensor, "N H K"]) -> bool:
-    """Tell whether the fused kernel would crawl.
-
-    On a CPU that is asked for products of bfloat16 factors, torch 2.13's fused kernel sets every
-    one of its small products up anew: 36 ms where forming the weights takes 2.4 (16 x 25 tokens).
-    """
-    is_cpu = query.device.type == "cpu" and query.dtype == torch.float32
-    return is_cpu and torch.get_float32_matmul_precision() != "highest"
 
 
 def check_lengths(

@@ -8,6 +8,7 @@ Then one short text at a time. All in turn, in one process, after a warm-up; rat
 
 import argparse
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,10 +16,45 @@ from benchmarks.peers_classify import Peers
 from benchmarks.runs import summary, write_result
 from benchmarks.training_speed import sentences
 from zhixing.checkpoints.pretrained import save_pretrained
+from zhixing.tasks.pipeline import table_of
 from zhixing.workflows.load import load
 from zhixing.workflows.preparation import load_for_training
 
 SHORT = "a moving , funny and finally transporting film"
+
+
+def measure(
+    runs: dict[str, Callable[[list[str]], object]], texts: list[str], repeats: int
+) -> dict[str, list[float]]:
+    """Time every contestant in turn, after a warm-up."""
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for run in runs.values():
+        run(texts)
+    for _ in range(repeats):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run(texts)
+            seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def ratios(medians: dict[str, float], latencies: dict[str, float]) -> dict[str, float]:
+    """Give the ratios that are wanted, each of medians."""
+    fast, small = medians["zhixing float32"], medians["zhixing int8"]
+    return {
+        "float32 against sorted batches": medians["transformers sorted"] / fast,
+        "float32 against the pipeline": medians["transformers pipeline"] / fast,
+        "int8 against CTranslate2 int8": medians["ctranslate2 int8"] / small,
+        "int8 against CTranslate2 int8, a worker a thread": medians[
+            "ctranslate2 int8, a worker a thread"
+        ]
+        / small,
+        "int8 against the pipeline": medians["transformers pipeline"] / small,
+        "latency, float32 over reference": latencies["zhixing float32"]
+        / latencies["transformers sorted"],
+        "latency, int8 over CTranslate2 int8": latencies["zhixing int8"]
+        / latencies["ctranslate2 int8"],
+    }
 
 
 def main() -> None:
@@ -39,7 +75,7 @@ def main() -> None:
             "zhixing float32": ours,
             "zhixing int8": small,
         }
-        tokens = sum(e.num_tokens for e in ours.task.encode(table(texts)))
+        tokens = sum(e.num_tokens for e in ours.task.encode(table_of(texts, None)))
         batch = measure(runs, texts, args.repeats)
         single = measure(runs, [SHORT], args.latencies)
     medians = {name: summary(values)["median"] for name, values in batch.items()}

@@ -1,7 +1,9 @@
 """A task over many examples: batches by length, logits in the order of the examples."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import Literal, get_args
 
 import torch
@@ -51,14 +53,11 @@ def mixed_precision(device: torch.device, precision: str) -> Iterator[None]:
             yield
         finally:
             torch.set_float32_matmul_precision(before)
-    elif precision in ("bfloat16", "float16"):
-        with torch.autocast(device.type, dtype=getattr(torch, precision)):
-            yield
     else:
-        yield
+        with _autocast(device, precision):
+            yield
 
 
-@torch.inference_mode()
 def logits_of(
     model: Transformer,
     task: Task,
@@ -85,18 +84,46 @@ def logits_of(
     """
     budget = tokens_per_batch or (CPU_TOKENS if device.type == "cpu" else ACCELERATOR_TOKENS)
     sizes = [example.num_tokens for example in examples]
-    parts: list[Tensor] = []
-    order: list[int] = []
-    with mixed_precision(device, precision):
-        for rows in by_length(sizes, budget):
+    batches = by_length(sizes, budget)
+
+    def compute(rows: list[int]) -> Float[Tensor, "_ C"]:
+        # Both contexts belong to a thread, and this one may be new.
+        with torch.inference_mode(), _autocast(device, precision):
             batch = task.collate([examples[row] for row in rows]).to(device)
-            parts.append(task.logits(model, batch).float().cpu())
-            order.extend(rows)
-            if progress is not None:
-                progress(batch.num_tokens)
+            logits = task.logits(model, batch).float().cpu()
+        if progress is not None:
+            progress(batch.num_tokens)
+        return logits
+
+    with mixed_precision(device, precision):
+        parts = _side_by_side(compute, batches, device)
     if not parts:
         return torch.zeros(0, model.config.num_classes)
     joined = torch.cat(parts)
     found = torch.empty_like(joined)
-    found[torch.tensor(order)] = joined
+    found[torch.tensor([row for rows in batches for row in rows])] = joined
     return found
+
+
+def _side_by_side(
+    compute: Callable[[list[int]], Tensor], batches: list[list[int]], device: torch.device
+) -> list[Tensor]:
+    """Compute batches, on a CPU one a core: cores that share a batch wait for one another."""
+    threads = torch.get_num_threads()
+    workers = min(threads, len(batches)) if device.type == "cpu" else 1
+    if workers < 2:
+        return [compute(rows) for rows in batches]
+    share = partial(torch.set_num_threads, max(threads // workers, 1))
+    try:
+        with ThreadPoolExecutor(workers, initializer=share) as pool:
+            return list(pool.map(compute, batches))
+    finally:
+        # What a thread sets is also what threads begun later start with.
+        torch.set_num_threads(threads)
+
+
+def _autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
+    """Give the part of `mixed_precision` that belongs to a thread."""
+    if precision == "float16" or (precision == "bfloat16" and device.type != "cpu"):
+        return torch.autocast(device.type, dtype=getattr(torch, precision))
+    return nullcontext()

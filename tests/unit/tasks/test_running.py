@@ -112,3 +112,35 @@ def test_auto_is_a_precision_that_the_device_has() -> None:
     assert resolved("auto", CPU) in ("float32", "bfloat16")
     assert resolved("auto", torch.device("mps")) == "float32"
     assert resolved("float16", CPU) == "float16"
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_cores_side_by_side_give_what_one_gives_and_leave_torch_as_it_was(threads: int) -> None:
+    model = tiny_model()
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    alone = logits_of(model, TASK, EXAMPLES, device=CPU, tokens_per_batch=30)
+    seen: list[int] = []
+    try:
+        torch.set_num_threads(threads)
+        found = logits_of(
+            model, TASK, EXAMPLES, device=CPU, tokens_per_batch=30, progress=seen.append
+        )
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    torch.testing.assert_close(found, alone, rtol=1e-5, atol=1e-5)
+    assert sum(seen) == sum(example.num_tokens for example in EXAMPLES)
+
+
+def test_an_error_in_one_of_several_cores_is_told() -> None:
+    before = torch.get_num_threads()
+    model = tiny_model()
+    model.embedding.tokens = torch.nn.Embedding(3, 8)
+    try:
+        torch.set_num_threads(2)
+        with pytest.raises(IndexError):
+            logits_of(model, TASK, EXAMPLES, device=CPU, tokens_per_batch=30)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy
 import torch
-from jaxtyping import Float, Int, Int32, Shaped
+from jaxtyping import Bool, Float, Int, Int32, Shaped
 from numpy import ndarray
 from torch import Tensor
 
+from zhixing.errors import DataError
 from zhixing.layers.ragged import Ragged
 
 
@@ -80,6 +81,33 @@ class Batch:
             None if labels is None else labels.to(device),
             self.rows,
         )
+
+
+def label_ids(examples: Sequence[Example]) -> Int[Tensor, " B"]:
+    """Give the one label of each example.
+
+    Raises:
+        DataError: If an example has none.
+    """
+    return torch.tensor([_labels(example)[0] for example in examples], dtype=torch.int64)
+
+
+def label_matrix(examples: Sequence[Example], num_classes: int) -> Bool[Tensor, "B C"]:
+    """Mark the labels of each example, any number of them.
+
+    Raises:
+        DataError: If an example is not labelled at all.
+    """
+    matrix = torch.zeros(len(examples), num_classes, dtype=torch.bool)
+    for row, example in enumerate(examples):
+        matrix[row, list(_labels(example))] = True
+    return matrix
+
+
+def _labels(example: Example) -> tuple[int, ...]:
+    if example.labels is None:
+        raise DataError(f"row {example.row} has no label; give a labelled table")
+    return example.labels
 
 
 def lay_out(

@@ -11,10 +11,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from zhixing.data.table import Table
 from zhixing.metrics.intervals import PairedDifference, paired_difference
 
 WORDS = re.compile(r"\w+")
 UNSPACED = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff]")
+MOST_ROWS = 20_000
 PENALTIES = (1e-5, 1e-4, 1e-3)
 
 
@@ -89,6 +91,26 @@ def fit_bag_of_words(
         penalty = max(PENALTIES, key=lambda p: _held_out(bags, labels, held, shape, p))
     weights, bias = _fit(bags, labels, torch.ones(len(texts)), shape, penalty)
     return BagOfWords(features, inverse, weights, bias, unit)
+
+
+def compare(
+    training: Table, test: Table, names: Sequence[str], predicted: Int[Tensor, " B"]
+) -> Baseline | None:
+    """Fit the bag of words on some rows, and compare it on others with what a model predicted.
+
+    Returns:
+        The comparison; None for pairs and several labels, which a bag does not know, and for more
+        rows than it can learn from in seconds.
+    """
+    knows = not training.is_multi_label and training.pairs is None
+    if not knows or len(training) > MOST_ROWS:
+        return None
+    ids = {name: i for i, name in enumerate(names)}
+    learned, targets = (
+        torch.tensor([ids[label[0]] for label in table.row_labels()]) for table in (training, test)
+    )
+    bag = fit_bag_of_words(training.texts, learned, len(names))
+    return against(bag, test.texts, targets, predicted)
 
 
 def against(

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from zhixing.data.batch import Example
+from zhixing.data.batch import Example, label_ids, label_matrix
 from zhixing.errors import DataError
 from zhixing.metrics.calibration import Bin, calibration_error, reliability
 from zhixing.metrics.classification import (
@@ -138,7 +138,7 @@ def _single_label(
     origin: Origin,
     max_mistakes: int,
 ) -> ClassificationReport:
-    targets = torch.tensor([(e.labels or (0,))[0] for e in examples])
+    targets = label_ids(examples)
     probabilities = (logits.double() / temperature).softmax(-1)
     confidence, predicted = probabilities.max(-1)
     correct = predicted == targets
@@ -209,9 +209,7 @@ def _multi_label(
     origin: Origin,
     max_mistakes: int,
 ) -> ClassificationReport:
-    targets = torch.zeros(len(examples), len(labels), dtype=torch.bool)
-    for row, example in enumerate(examples):
-        targets[row, list(example.labels or ())] = True
+    targets = label_matrix(examples, len(labels))
     probabilities = (logits.double() / temperature).sigmoid()
     limits = torch.tensor(thresholds or [0.5] * len(labels), dtype=torch.float64)
     predicted = probabilities >= limits

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from zhixing.data.batch import Batch, Example, Window, lay_out
+from zhixing.data.batch import Batch, Example, Window, label_ids, label_matrix, lay_out
 from zhixing.data.table import Table
 from zhixing.data.windows import Coverage, covered, pair_bounds, spread, window_bounds
 from zhixing.errors import ConfigError, DataError
@@ -282,13 +282,9 @@ class ClassificationTask:
     ) -> Int[Tensor, " B"] | Float[Tensor, "B C"] | None:
         if not examples or any(e.labels is None for e in examples):
             return None
-        named = [e.labels or () for e in examples]
-        if not self.is_multi_label:
-            return torch.tensor([labels[0] for labels in named])
-        targets = torch.zeros(len(examples), len(self.labels))
-        for row, labels in enumerate(named):
-            targets[row, list(labels)] = 1.0
-        return targets
+        if self.is_multi_label:
+            return label_matrix(examples, len(self.labels)).float()
+        return label_ids(examples)
 
     def _averaged(
         self,

@@ -5,14 +5,10 @@ from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
 
-import torch
-
 from zhixing.data.readers import read_table
-from zhixing.data.table import Table
-from zhixing.evaluation.bag_of_words import Baseline, against, fit_bag_of_words
+from zhixing.evaluation.bag_of_words import Baseline, compare
 from zhixing.evaluation.classification import ClassificationReport
 from zhixing.tasks.classification import Classification
-from zhixing.tasks.pipeline import Pipeline
 from zhixing.workflows.evaluate import evaluate
 from zhixing.workflows.finishing import Finished
 from zhixing.workflows.inspect import inspect
@@ -37,7 +33,7 @@ class Demonstration:
 
     finished: Finished
     report: ClassificationReport
-    baseline: Baseline
+    baseline: Baseline | None
     messages: list[tuple[str, Classification]]
     page: Path
 
@@ -69,21 +65,10 @@ def demonstrate(
         pipeline = load(out)
         report = evaluate(out, folder / "test.tsv", out=out / "test.html")
         fresh = (folder / "fresh.txt").read_text(encoding="utf-8").splitlines()
-        baseline = compare_with_words(
-            pipeline,
-            read_table(folder / "train.tsv", needs_labels=True),
-            read_table(folder / "test.tsv", needs_labels=True),
-        )
+        training = read_table(folder / "train.tsv", needs_labels=True)
+        test = read_table(folder / "test.tsv", needs_labels=True)
+        predicted = pipeline.logits(pipeline.task.encode(test)).argmax(-1)
+        baseline = compare(training, test, pipeline.labels, predicted)
     page = inspect(pipeline, fresh[0], out / "attention.html")
     said = list(zip(fresh, pipeline(fresh), strict=True))
     return Demonstration(finished, report, baseline, said, page)
-
-
-def compare_with_words(pipeline: Pipeline, training: Table, test: Table) -> Baseline:
-    """Fit the bag of words on all training rows and compare it on the test rows."""
-    task = pipeline.task
-    learned, tested = task.encode(training), task.encode(test)
-    labels = torch.tensor([(e.labels or (0,))[0] for e in learned])
-    bag = fit_bag_of_words(training.texts, labels, len(task.labels))
-    targets = torch.tensor([(e.labels or (0,))[0] for e in tested])
-    return against(bag, test.texts, targets, pipeline.logits(tested).argmax(-1))

@@ -14,8 +14,8 @@ import zhixing
 from zhixing.checkpoints.card import Card
 from zhixing.checkpoints.files import write_text
 from zhixing.checkpoints.pretrained import Pretrained, write_model_files
-from zhixing.data.batch import Example
-from zhixing.evaluation.bag_of_words import Baseline, against, fit_bag_of_words
+from zhixing.data.batch import Example, label_ids, label_matrix
+from zhixing.evaluation.bag_of_words import Baseline, compare
 from zhixing.evaluation.classification import (
     ClassificationReport,
     Origin,
@@ -35,7 +35,6 @@ from zhixing.workflows.report import training_page
 REPORT = "report.html"
 # A kill may leave a folder of this name behind; whoever ends the run removes it.
 BOX = ".model-"
-MOST_BASELINE_ROWS = 20_000
 
 
 @dataclass(frozen=True)
@@ -125,32 +124,22 @@ def _scored(
         for name, claim in report.scores.items()
     }
     card = replace(card, scores={"validation": {**scores, "signature": report.signature}})
-    return card, report, compare_with_words(prepared, logits)
+    return (
+        card,
+        report,
+        compare(prepared.table, prepared.validation, card.labels, logits.argmax(-1)),
+    )
 
 
 def calibrated(card: Card, logits: torch.Tensor, examples: list[Example]) -> Card:
     """Fit the temperature, and for multi-label the thresholds, on labelled rows."""
     if not card.is_multi_label:
-        labels = torch.tensor([(e.labels or (0,))[0] for e in examples])
-        return replace(card, temperature=fit_temperature(logits, labels))
-    targets = torch.zeros(logits.shape, dtype=torch.bool)
-    for row, example in enumerate(examples):
-        targets[row, list(example.labels or ())] = True
+        return replace(card, temperature=fit_temperature(logits, label_ids(examples)))
+    targets = label_matrix(examples, logits.size(1))
     temperature = fit_multilabel_temperature(logits, targets)
     probabilities = (logits.double() / temperature).sigmoid()
     thresholds = best_thresholds(probabilities, targets)
     return replace(card, temperature=temperature, thresholds=tuple(thresholds.tolist()))
-
-
-def compare_with_words(prepared: Prepared, logits: torch.Tensor) -> Baseline | None:
-    """Fit the bag of words on the same training rows and compare it on the same others."""
-    table = prepared.table
-    if table.is_multi_label or table.pairs is not None or len(table) > MOST_BASELINE_ROWS:
-        return None
-    labels = torch.tensor([(e.labels or (0,))[0] for e in prepared.examples])
-    bag = fit_bag_of_words(table.texts, labels, len(prepared.task.labels))
-    targets = torch.tensor([(e.labels or (0,))[0] for e in prepared.validation_examples])
-    return against(bag, prepared.validation.texts, targets, logits.argmax(-1))
 
 
 def model_hash(model: Transformer) -> str:

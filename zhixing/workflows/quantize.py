@@ -11,6 +11,7 @@ import zhixing
 from zhixing.checkpoints.builtin import locate
 from zhixing.checkpoints.files import check_free_to_write
 from zhixing.checkpoints.pretrained import Pretrained, load_pretrained, save_pretrained
+from zhixing.data.batch import label_ids
 from zhixing.data.readers import read_table
 from zhixing.data.table import Columns
 from zhixing.errors import ConfigError
@@ -107,7 +108,7 @@ def compare(
     shifts = (chances[0] - chances[1]).abs().max(-1).values
     accuracies: list[float | None] = [None, None]
     if table.labels is not None and not multi:
-        targets = torch.tensor([(e.labels or (0,))[0] for e in examples])
+        targets = label_ids(examples)
         accuracies = [float((x.argmax(-1) == targets).double().mean()) for x in logits]
     return QuantizationReport(
         rows=len(examples),

@@ -1,7 +1,9 @@
 import numpy
+import pytest
 import torch
 
-from zhixing.data.batch import Example, Window, lay_out
+from zhixing.data.batch import Example, Window, label_ids, label_matrix, lay_out
+from zhixing.errors import DataError
 
 
 def window(*ids: int, types: tuple[int, ...] | None = None) -> Window:
@@ -64,3 +66,23 @@ def test_a_batch_brings_all_its_tensors_to_a_device() -> None:
     assert moved.rows == (1,)
     bare = lay_out([example(window(1, 2))], None).to(torch.device("meta"))
     assert bare.token_type_ids is None and bare.labels is None
+
+
+def labelled(*labels: tuple[int, ...] | None) -> list[Example]:
+    return [Example((), names, row, 0, 0) for row, names in enumerate(labels, start=1)]
+
+
+def test_label_ids_are_the_one_label_of_each_example():
+    assert label_ids(labelled((2,), (0,))).tolist() == [2, 0]
+    assert label_ids([]).shape == (0,)
+
+
+def test_a_label_matrix_marks_any_number_of_labels():
+    matrix = label_matrix(labelled((0, 2), ()), 3)
+    assert matrix.tolist() == [[True, False, True], [False, False, False]]
+
+
+def test_rows_without_labels_are_named():
+    for read in (label_ids, lambda examples: label_matrix(examples, 3)):
+        with pytest.raises(DataError, match="row 2 has no label; give a labelled table"):
+            read(labelled((0,), None))

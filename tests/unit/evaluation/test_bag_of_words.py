@@ -5,7 +5,8 @@ import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from zhixing.evaluation.bag_of_words import against, fit_bag_of_words
+from zhixing.data.table import Table
+from zhixing.evaluation.bag_of_words import against, compare, fit_bag_of_words
 
 
 def messages(rows: int, seed: int) -> tuple[list[str], list[int]]:
@@ -64,3 +65,27 @@ def test_the_gain_is_the_difference_of_the_accuracies() -> None:
     found = against(bag, texts, torch.tensor([0, 1, 1, 1]), torch.tensor([0, 1, 1, 1]))
     assert found.accuracy == 0.75 and found.unit == "words"
     assert found.gain.difference == pytest.approx(0.25)
+
+
+def table_of(texts, labels, **more):
+    return Table(texts, None, labels, list(range(1, len(texts) + 1)), "<list>", **more)
+
+
+def test_a_comparison_fits_on_one_table_and_counts_on_the_other():
+    training = table_of(
+        ["good film", "good day", "bad film", "bad day"] * 5, ["x", "x", "y", "y"] * 5
+    )
+    test = table_of(["good good", "bad bad", "good one", "bad one"], ["x", "y", "x", "y"])
+    found = compare(training, test, ["x", "y"], torch.tensor([0, 0, 0, 0]))
+    assert found.accuracy == 1.0
+    assert found.gain.difference == -0.5
+
+
+def test_pairs_several_labels_and_large_tables_are_not_compared():
+    rows = table_of(["a", "b"], ["x", "y"])
+    answers = torch.tensor([0, 1])
+    several = table_of(["a", "b"], [("x",), ("x", "y")], is_multi_label=True)
+    pairs = Table(["a", "b"], ["c", "d"], ["x", "y"], [1, 2], "<list>")
+    large = table_of(["a"] * 20_001, ["x"] * 20_001)
+    for training in (several, pairs, large):
+        assert compare(training, rows, ["x", "y"], answers) is None

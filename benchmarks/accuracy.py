@@ -10,10 +10,13 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from benchmarks.datasets import read_split
+import torch
+
+from benchmarks.datasets import Split, read_split
 from benchmarks.recipes import FROM_SCRATCH, SENTIMENT
 from benchmarks.reference_trainer import train_reference
 from benchmarks.runs import SAME_AS_TRAINER, train_ours, write_result
+from zhixing.evaluation.bag_of_words import fit_bag_of_words
 from zhixing.workflows.quantize import quantize_model
 
 
@@ -48,8 +51,21 @@ def measure_recipe(dataset: str, *, is_new: bool, threads: int) -> None:
     result = train_ours(split, settings, model=model, threads=threads, after=keep_int8)
     name = f"{'scratch' if is_new else 'recipe'}-{dataset}"
     values = {"dataset": dataset, "settings": settings, **result}
+    if is_new:
+        values["character_pairs"] = score_character_pairs(split)
     print(write_result(name, command, values))
     print(result)
+
+
+def score_character_pairs(split: Split) -> float:
+    """Score the higher bar beside a bag of characters: characters and pairs of them."""
+    names = sorted({label for _, label in split.train})
+    ids = torch.tensor([names.index(label) for _, label in split.train])
+    texts = [text for text, _ in split.train]
+    bag = fit_bag_of_words(texts, ids, len(names), unit="character pairs")
+    predicted = bag.predict([text for text, _ in split.validation]).tolist()
+    right = [names[p] == label for p, (_, label) in zip(predicted, split.validation, strict=True)]
+    return statistics.mean(right)
 
 
 def compare(dataset: str, seeds: list[int], precision: str, threads: int) -> None:

@@ -84,7 +84,8 @@ def recipe_lines() -> list[list[str]]:
                 "ChnSentiCorp from nothing, validation accuracy",
                 f"{found['accuracy']:.4f} in {found['seconds'] / 60:.1f} min",
                 f"bag of {found['baseline']['unit']} {found['baseline']['accuracy']:.4f} "
-                f"({100 * low:+.1f} to {100 * high:+.1f} points)",
+                f"({100 * low:+.1f} to {100 * high:+.1f} points); with pairs of them "
+                f"{found['character_pairs']:.4f}",
                 "0.86 in 20 min, above the bag",
                 found["command"],
             ]

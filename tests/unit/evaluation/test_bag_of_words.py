@@ -38,7 +38,15 @@ def test_it_is_as_right_as_a_library_s_logistic_regression() -> None:
 def test_texts_without_spaces_are_counted_by_characters() -> None:
     texts = ["这家酒店很好", "房间干净很好", "服务太差了", "早餐太差了"] * 5
     bag = fit_bag_of_words(texts, torch.tensor([1, 1, 0, 0] * 5), 2)
-    assert bag.unit == "characters" and "很好" in bag.features
+    assert bag.unit == "characters" and all(len(name) == 1 for name in bag.features)
+    assert bag.predict(["很好", "太差"]).tolist() == [1, 0]
+
+
+def test_character_pairs_are_counted_where_they_are_asked_for() -> None:
+    texts = ["这家酒店很好", "房间干净很好", "服务太差了", "早餐太差了"] * 5
+    labels = torch.tensor([1, 1, 0, 0] * 5)
+    bag = fit_bag_of_words(texts, labels, 2, unit="character pairs")
+    assert {"很", "很好", "太差"} <= set(bag.features)
     assert bag.predict(["很好", "太差"]).tolist() == [1, 0]
 
 

@@ -15,7 +15,9 @@ _OBJECT = (dict, "an object")
 _WANTED: dict[str, tuple[Any, str]] = {
     "task": (str | None, "a name or null"),
     "labels": (list, "a list of names"),
+    "is_pair": (bool, "true or false"),
     "is_multi_label": (bool, "true or false"),
+    "is_pair": (bool, "true or false"),
     "temperature": (float | int, "a number above 0"),
     "thresholds": (list, "a list of numbers"),
     "training": _OBJECT,
@@ -35,6 +37,7 @@ class Card:
         task: "classify", ...; None for a body.
         labels: Names of the classes, in the order of the logits.
         is_multi_label: A text may bear several labels, or none.
+        is_pair: Every row is a pair of texts.
         temperature: Divides the logits before they become probabilities.
         thresholds: Of each label, for multi-label.
         training: How it was trained: data hashes, settings, versions, seed, command.
@@ -46,6 +49,7 @@ class Card:
     task: str | None = None
     labels: tuple[str, ...] = ()
     is_multi_label: bool = False
+    is_pair: bool = False
     temperature: float = 1.0
     thresholds: tuple[float, ...] = ()
     training: Mapping[str, Any] = field(default_factory=dict)

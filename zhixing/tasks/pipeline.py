@@ -120,8 +120,27 @@ class Pipeline:
         """Classify all rows of a table, in order."""
         if not table.texts:
             return []
-        examples = self.task.encode(table)
+        examples = self.encode(table)
         return self.results(self.logits(examples, options), examples, options)
+
+    def encode(self, table: Table) -> list[Example]:
+        """Tokenize rows, once they are known to be what the model was trained on.
+
+        Raises:
+            DataError: If single texts are given to a model of pairs, or the other way round.
+        """
+        has_pairs = table.pairs is not None
+        if self.card.task is not None and has_pairs != self.card.is_pair:
+            given, wanted = ("pairs", "single texts") if has_pairs else ("single texts", "pairs")
+            remedy = (
+                f"leave out the column {table.columns.get('pair', 'of second texts')!r}"
+                if has_pairs
+                else "name the column of second texts with --pair, or give pairs="
+            )
+            raise DataError(
+                f"{table.source} holds {given}, but the model was trained on {wanted}; {remedy}"
+            )
+        return self.task.encode(table)
 
     def stream(
         self, tables: Iterable[Table], options: Options = Options()

@@ -67,7 +67,7 @@ def demonstrate(
         fresh = (folder / "fresh.txt").read_text(encoding="utf-8").splitlines()
         training = read_table(folder / "train.tsv", needs_labels=True)
         test = read_table(folder / "test.tsv", needs_labels=True)
-        predicted = pipeline.logits(pipeline.task.encode(test)).argmax(-1)
+        predicted = pipeline.logits(pipeline.encode(test)).argmax(-1)
         baseline = compare(training, test, pipeline.labels, predicted)
     page = inspect(pipeline, fresh[0], out / "attention.html")
     said = list(zip(fresh, pipeline(fresh), strict=True))

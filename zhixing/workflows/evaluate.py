@@ -50,7 +50,7 @@ def evaluate(
     pipeline = load(model, precision=precision, device=device, threads=threads)
     card = pipeline.card
     table = read_table(data, columns=columns, needs_labels=True, multi_label=card.is_multi_label)
-    examples = pipeline.task.encode(table)
+    examples = pipeline.encode(table)
     origin = Origin(table.fingerprint(), model_hash(pipeline.model), zhixing.__version__, seed)
     report = evaluate_logits(
         pipeline.logits(examples),

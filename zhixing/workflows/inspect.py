@@ -23,7 +23,7 @@ def inspect(pipeline: Pipeline, text: str, out: str | Path, *, pair: str | None 
         FileError: If the page cannot be written.
     """
     result = pipeline(text, pair)
-    example = pipeline.task.encode(table_of([text], None if pair is None else [pair]))[0]
+    example = pipeline.encode(table_of([text], None if pair is None else [pair]))[0]
     layers = attention_of(pipeline.model, example)
     ids = example.windows[0].input_ids.tolist()
     names = [pipeline.pretrained.tokenizer.piece(i) for i in ids[:MOST_TOKENS]]

@@ -88,7 +88,7 @@ def prepare(plan: Plan, tables: tuple[Table, Table | None] | None = None) -> Pre
             f"on windows taken evenly; max_windows sets how many"
         )
     return Prepared(
-        replace(pretrained, card=Card("classify", tuple(labels), table.is_multi_label)),
+        replace(pretrained, card=_card(table, labels)),
         task,
         table,
         validation,
@@ -96,6 +96,15 @@ def prepare(plan: Plan, tables: tuple[Table, Table | None] | None = None) -> Pre
         task.encode(validation) if len(validation) else [],
         hashes,
         notes,
+    )
+
+
+def _card(table: Table, labels: list[str]) -> Card:
+    return Card(
+        "classify",
+        tuple(labels),
+        is_multi_label=table.is_multi_label,
+        is_pair=table.pairs is not None,
     )
 
 

@@ -98,7 +98,7 @@ def compare(
     table = read_table(
         data, columns=columns, needs_labels=False, multi_label=before.card.is_multi_label
     )
-    examples = first.task.encode(table)
+    examples = first.encode(table)
     logits = [pipeline.logits(examples).double() for pipeline in (first, second)]
     temperature = before.card.temperature
     multi = before.card.is_multi_label

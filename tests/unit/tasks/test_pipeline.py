@@ -60,11 +60,11 @@ def test_a_long_text_is_read_to_its_end() -> None:
 
 
 def test_pairs_are_read_with_their_texts() -> None:
-    pipeline = make_pipeline()
+    pipeline = make_pipeline(is_pair=True)
     together = pipeline(["good", "bad"], ["kind", "rude"])
     assert together[0].scores == pytest.approx(pipeline("good", "kind").scores, rel=1e-5)
     assert together[0].coverage.total == 2
-    assert pipeline("good", "kind").scores != pipeline("good").scores
+    assert pipeline("good", "kind").scores != pipeline("kind", "good").scores
 
 
 def test_options_make_the_results() -> None:
@@ -138,3 +138,10 @@ def test_a_device_that_is_unknown_or_absent_is_refused() -> None:
         usable_device("gpu")
     with pytest.raises(ConfigError, match="device 'xpu' is not on this machine; usable here: cpu"):
         usable_device("xpu")
+
+
+def test_what_a_model_was_not_trained_on_is_refused() -> None:
+    with pytest.raises(DataError, match="holds single texts, but the model was trained on pairs"):
+        make_pipeline(is_pair=True)("good")
+    with pytest.raises(DataError, match="holds pairs, but the model was trained on single texts"):
+        make_pipeline()("good", "bad")

@@ -15,6 +15,6 @@ def test_the_generated_parts_of_the_readme_are_up_to_date():
 
 def test_the_readme_names_the_two_commands_and_every_command():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    commands = "check train classify evaluate quantize inspect resume fetch".split()
+    commands = ["check", "train", "classify", "evaluate", "quantize", "inspect", "resume", "fetch"]
     for words in ("make demo", "make test", *(f"zhixing {name}" for name in commands)):
         assert words in text, words

@@ -15,7 +15,6 @@ _OBJECT = (dict, "an object")
 _WANTED: dict[str, tuple[Any, str]] = {
     "task": (str | None, "a name or null"),
     "labels": (list, "a list of names"),
-    "is_pair": (bool, "true or false"),
     "is_multi_label": (bool, "true or false"),
     "is_pair": (bool, "true or false"),
     "temperature": (float | int, "a number above 0"),

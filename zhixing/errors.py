@@ -31,7 +31,3 @@ class FileError(ZhixingError, OSError):
 
 class TrainingError(ZhixingError, ArithmeticError):
     """A training run cannot go on: its loss is not a number, or has exploded."""
-
-
-class MissingPackageError(ZhixingError, ImportError):
-    """An optional package is needed; the message names the command that installs it."""

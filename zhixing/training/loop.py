@@ -66,14 +66,13 @@ def plan_steps(run: Run) -> tuple[int, int]:
     """Count the steps of the whole run and of its first epoch."""
     sizes = [example.num_tokens for example in run.examples]
     config = run.config
-    first = len(epoch_batches(sizes, run.batching, seed=config.seed, epoch=0))
     whole, part = divmod(config.epochs, 1.0)
     counts = [
         len(epoch_batches(sizes, run.batching, seed=config.seed, epoch=epoch))
         for epoch in range(int(whole) + (part > 0))
     ]
     total = sum(counts[: int(whole)]) + (math.ceil(part * counts[-1]) if part else 0)
-    return (min(total, config.max_steps) if config.max_steps else total), first
+    return (min(total, config.max_steps) if config.max_steps else total), counts[0]
 
 
 def train(run: Run, *, start: Snapshot | None = None) -> Iterator[Event]:

@@ -80,12 +80,14 @@ class EmbeddingGradient:
 
     A fresh dense gradient of a 30,000-word table costs more to fill with zeros, step by step, than
     most batches cost to add up. Backward here adds sparse rows onto one lasting buffer; what the
-    optimizer sees is the same dense gradient, bit for bit, as the plain way gives.
+    optimizer sees is the dense gradient of the plain way, bit for bit where a step is one part and
+    is not clipped, else but for the order in which sums are rounded.
     """
 
     def __init__(self, table: nn.Embedding) -> None:
         self.table = table
         self.touched: list[Int[Tensor, " N"]] = []
+        self.is_sorted = False
         table.sparse = True
         table.weight.grad = torch.zeros_like(table.weight)
         self.hook = table.register_forward_pre_hook(self._note)
@@ -93,24 +95,31 @@ class EmbeddingGradient:
     def _note(self, _: nn.Module, args: tuple[Tensor, ...]) -> None:
         if torch.is_grad_enabled():
             self.touched.append(args[0].detach())
+            self.is_sorted = False
 
     def clear(self) -> None:
         """Zero the rows that were touched since the last call."""
         if self.touched and self.table.weight.grad is not None:
-            self.table.weight.grad[torch.cat(self.touched).unique()] = 0.0
+            self.table.weight.grad[self._rows()] = 0.0
         self.touched = []
 
     def norm_squared(self) -> float:
         """Sum the squares of the gradient over the touched rows; all others are zero."""
         if not self.touched or self.table.weight.grad is None:
             return 0.0
-        rows = self.table.weight.grad[torch.cat(self.touched).unique()]
-        return float(rows.square().sum())
+        return float(self.table.weight.grad[self._rows()].square().sum())
 
     def scale(self, factor: float) -> None:
         """Multiply the touched rows."""
         if self.touched and self.table.weight.grad is not None:
-            self.table.weight.grad[torch.cat(self.touched).unique()] *= factor
+            self.table.weight.grad[self._rows()] *= factor
+
+    def _rows(self) -> Int[Tensor, " R"]:
+        """Name each touched row once; the sorting is done once a step, whoever asks first."""
+        if len(self.touched) > 1 or not self.is_sorted:
+            self.touched = [torch.cat(self.touched).unique()]
+            self.is_sorted = True
+        return self.touched[0]
 
     def release(self) -> None:
         """Give the table back as it was."""

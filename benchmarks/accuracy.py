@@ -1,11 +1,13 @@
 """Is a classifier trained here as good as the reference library's, at the same settings?
 
 python -m benchmarks.accuracy sst2 --seeds 0 1 2
+python -m benchmarks.accuracy sst2 --system ours       one side alone; the other may run beside it
 python -m benchmarks.accuracy sst2 --recipe           the project's own recipe, once
 python -m benchmarks.accuracy chnsenticorp --scratch   own vocabulary, own encoder, no weights
 """
 
 import argparse
+import json
 import statistics
 from pathlib import Path
 from typing import Any
@@ -29,11 +31,13 @@ def main() -> None:
     parser.add_argument("--recipe", action="store_true")
     parser.add_argument("--scratch", action="store_true")
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--system", choices=["ours", "reference"])
+    parser.add_argument("--runs", type=Path, default=Path("out/accuracy"))
     args = parser.parse_args()
     if args.recipe or args.scratch:
         measure_recipe(args.dataset, is_new=args.scratch, threads=args.threads)
     else:
-        compare(args.dataset, args.seeds, args.precision, args.threads)
+        compare(args)
 
 
 def measure_recipe(dataset: str, *, is_new: bool, threads: int) -> None:
@@ -68,17 +72,41 @@ def score_character_pairs(split: Split) -> float:
     return statistics.mean(right)
 
 
-def compare(dataset: str, seeds: list[int], precision: str, threads: int) -> None:
-    """Train both, seed by seed."""
-    split = read_split(dataset)
-    rows: list[dict[str, Any]] = []
-    for seed in seeds:
-        settings = {**SAME_AS_TRAINER, "seed": seed, "precision": precision}
-        ours = train_ours(split, settings, threads=threads)
-        reference = train_reference(split, seed=seed, precision=precision)
-        rows.append({"seed": seed, "ours": ours, "reference": reference})
-        print(seed, ours["accuracy"], reference["accuracy"], flush=True)
-    write_comparison(dataset, precision, rows)
+def compare(args: argparse.Namespace) -> None:
+    """Train seed by seed what `args.runs` does not hold yet; write the result when both are done."""
+    split = read_split(args.dataset)
+    systems = [args.system] if args.system else ["ours", "reference"]
+    for seed in args.seeds:
+        for system in systems:
+            path = run_file(args, system, seed)
+            if path.exists():
+                continue
+            run = train_once(args, split, system, seed)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(run) + "\n")
+            print(args.dataset, system, seed, run["accuracy"], flush=True)
+    rows = [
+        {"seed": seed, **{system: run_file(args, system, seed) for system in ("ours", "reference")}}
+        for seed in args.seeds
+    ]
+    if all(row["ours"].exists() and row["reference"].exists() for row in rows):
+        for row in rows:
+            row |= {name: json.loads(row[name].read_text()) for name in ("ours", "reference")}
+        write_comparison(args.dataset, args.precision, rows)
+
+
+def run_file(args: argparse.Namespace, system: str, seed: int) -> Path:
+    """Name the file that keeps one run, so that a long comparison can be taken up again."""
+    folder: Path = args.runs
+    return folder / f"{args.dataset}-{system}-{args.precision}-{seed}.json"
+
+
+def train_once(args: argparse.Namespace, split: Split, system: str, seed: int) -> dict[str, Any]:
+    """Train one system with one seed at the Trainer's settings."""
+    if system == "reference":
+        return train_reference(split, seed=seed, precision=args.precision)
+    settings = {**SAME_AS_TRAINER, "seed": seed, "precision": args.precision}
+    return train_ours(split, settings, threads=args.threads)
 
 
 def write_comparison(dataset: str, precision: str, rows: list[dict[str, Any]]) -> None:

@@ -17,6 +17,7 @@ from zhixing.layers.dropout import Noise, drop
 from zhixing.layers.fused import fused_attention, rounds_products
 from zhixing.layers.positions import PositionBias
 from zhixing.layers.rectangles import (
+    SPARE_SCORES,
     Group,
     allowed_scores,
     cells_of_rows,
@@ -137,7 +138,12 @@ def attend(
     Dropout falls on the weights and needs them formed, which leaves the fused kernels.
     """
     check_lengths(lengths, attended_lengths, is_causal=is_causal)
-    groups = plan_groups(lengths, attended_lengths, same_offset=bias is not None)
+    groups = plan_groups(
+        lengths,
+        attended_lengths,
+        same_offset=bias is not None,
+        spare_scores=SPARE_SCORES if query.requires_grad else 0,
+    )
     results = []
     for number, group in enumerate(groups):
         own = rectangle(query, lengths, group.sequences, group.own, group.start)
@@ -147,7 +153,7 @@ def attend(
         )
         is_square = is_causal and all(lengths[i] == attended_lengths[i] for i in group.sequences)
         mask = None
-        if not (group.is_solid or is_square) or (is_causal and not is_square):
+        if not (group.is_even or is_square) or (is_causal and not is_square):
             mask = allowed_scores(group, lengths, attended_lengths, is_causal).to(query.device)
         if bias is not None:
             mask = _biased(bias, group, mask, query, is_square)
@@ -160,8 +166,8 @@ def attend(
         else:
             result = fused_attention(own, keys, values, mask=mask, is_causal=is_square)
         results.append(result.transpose(1, 2).flatten(0, 1))
-    if len(groups) == 1 and groups[0].is_solid:
-        return results[0]
+    if all(group.is_solid for group in groups):
+        return results[0] if len(results) == 1 else torch.cat(results)
     inverse = cells_of_rows(lengths, groups).to(query.device)
     return torch.cat(results).index_select(0, inverse)
 

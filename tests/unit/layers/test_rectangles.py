@@ -15,7 +15,7 @@ from zhixing.layers.rectangles import (
 
 def test_equal_sequences_in_a_row_become_one_view() -> None:
     (group,) = plan_groups((3, 3), (4, 4), same_offset=False)
-    assert group == Group((0, 1), own=3, attended=4, start=0, attended_start=0)
+    assert group == Group((0, 1), own=3, attended=4, is_even=True, start=0, attended_start=0)
     assert group.is_solid
 
 
@@ -28,7 +28,7 @@ def test_equal_sequences_with_another_between_are_copied() -> None:
 
 def test_nearly_equal_sequences_share_a_rectangle_as_large_as_the_longest() -> None:
     (group,) = plan_groups((4, 6, 5), (4, 6, 5), same_offset=False)
-    assert group == Group((1, 2, 0), own=6, attended=6, start=None, attended_start=None)
+    assert group == Group((1, 2, 0), 6, 6, is_even=False, start=None, attended_start=None)
     assert not group.is_solid
 
 
@@ -38,6 +38,19 @@ def test_a_rectangle_never_spares_more_scores_than_a_call_is_worth() -> None:
     fitting = plan_groups((side, side), (side, inside), same_offset=False)
     beyond = plan_groups((side, side), (side, inside - 1), same_offset=False)
     assert [len(groups) for groups in (fitting, beyond)] == [1, 2]
+
+
+def test_without_spare_scores_only_equal_sequences_share_a_rectangle() -> None:
+    lengths = (4, 4, 5, 5, 5, 7)
+    groups = plan_groups(lengths, lengths, same_offset=False, spare_scores=0)
+    assert [group.sequences for group in groups] == [(0, 1), (2, 3, 4), (5,)]
+    assert [group.start for group in groups] == [0, 8, 23]
+
+
+def test_solid_rectangles_come_in_the_order_of_the_batch() -> None:
+    lengths = (3, 60, 60, 5)
+    groups = plan_groups(lengths, lengths, same_offset=False, spare_scores=0)
+    assert [group.sequences for group in groups] == [(0,), (1, 2), (3,)]
 
 
 def test_a_sequence_that_attends_further_than_the_first_gets_its_own_rectangle() -> None:
@@ -85,7 +98,7 @@ def test_a_solid_rectangle_is_a_view() -> None:
 @pytest.mark.parametrize("is_causal", [False, True])
 def test_the_scores_that_count_are_those_of_the_own_sequence(is_causal: bool) -> None:
     lengths, attended = (2, 1), (3, 2)
-    group = Group((0, 1), own=2, attended=3, start=None, attended_start=None)
+    group = Group((0, 1), own=2, attended=3, is_even=False, start=None, attended_start=None)
     allowed = allowed_scores(group, lengths, attended, is_causal)
     first = [[1, 1, 0], [1, 1, 1]] if is_causal else [[1, 1, 1], [1, 1, 1]]
     assert allowed[0, 0].int().tolist() == first

@@ -73,7 +73,7 @@ def score_character_pairs(split: Split) -> float:
 
 
 def compare(args: argparse.Namespace) -> None:
-    """Train seed by seed what `args.runs` does not hold yet; write the result when both are done."""
+    """Train what `args.runs` does not hold yet; write the result when both systems are done."""
     split = read_split(args.dataset)
     systems = [args.system] if args.system else ["ours", "reference"]
     for seed in args.seeds:

@@ -18,6 +18,8 @@ from jaxtyping import Float, Int8
 from torch import Tensor
 from torch.nn import functional
 
+from zhixing.layers.packed import can_pack, multiply_packed, pack
+
 LARGEST = 127
 
 # uint8 activations are what every x86 kernel takes natively: signed ones cost a factor of 100 on
@@ -69,8 +71,8 @@ class Kernels:
     """Which private operators compute correctly here, and are worth it.
 
     Attributes:
-        bfloat16: `mkldnn._linear_pointwise` with a prepacked weight, and tiles to compute it; for
-            any number of rows, and before the other two.
+        bfloat16: `packed.multiply_packed`, and tiles to compute it; for any number of rows, and
+            before the other two.
         many: `onednn.qlinear_pointwise` with a prepacked weight; for many rows.
         few: `torch._int_mm`; for few rows.
     """
@@ -158,7 +160,7 @@ def prepare(
     if weight.device.type != "cpu":
         return factor
     if usable_kernels().bfloat16:
-        return replace(factor, widened=_widen(weight, scale))
+        return replace(factor, widened=pack((weight * scale.unsqueeze(-1)).bfloat16()))
     if usable_kernels().many:
         zero_points = torch.zeros(len(weight), dtype=torch.int64)
         return replace(factor, packed=_pack(weight), zero_points=zero_points)
@@ -172,10 +174,12 @@ def multiply(x: Float[Tensor, "N I"], factor: Factor) -> Float[Tensor, "N O"]:
     used, and within that of float32 by every other.
 
     Returns:
-        In the dtype of `x`. No gradient passes.
+        In the dtype of `x`, but for float32 in bfloat16 where that is what was computed. No
+        gradient passes.
     """
-    if factor.widened is not None and len(x):
-        return _multiply_widened(x, factor)
+    if factor.widened is not None:
+        product = multiply_packed(x, factor.widened, factor.bias)
+        return product if x.dtype == torch.float32 else product.to(x.dtype)
     rows = quantize_rows(x)
     num_rows = len(x)
     if num_rows >= FEW_ROWS and factor.packed is not None:
@@ -222,22 +226,10 @@ def usable_kernels() -> Kernels:
     values[4:8], weight[8:16] = -LARGEST, -LARGEST
     expected = (values.long() @ weight.long().t()).float()
     return Kernels(
-        bfloat16=_is_right_in_bfloat16(values, weight, expected),
+        bfloat16=can_pack(torch.bfloat16),
         many=_is_right_for_many(values, weight, expected),
         few=_is_right_for_few(values, weight, expected),
     )
-
-
-def _is_right_in_bfloat16(values: Tensor, weight: Tensor, expected: Tensor) -> bool:
-    try:
-        if not torch.cpu._is_amx_tile_supported():
-            return False
-        ones = torch.ones(len(weight))
-        factor = Factor(weight, ones, ones, ones, widened=_widen(weight, ones))
-        found = _multiply_widened(values.float(), factor)
-    except (AttributeError, RuntimeError):
-        return False
-    return torch.equal(found, (expected + 1).bfloat16().float())
 
 
 def _is_right_for_many(values: Tensor, weight: Tensor, expected: Tensor) -> bool:
@@ -260,23 +252,9 @@ def _is_right_for_few(values: Tensor, weight: Tensor, expected: Tensor) -> bool:
         return False
 
 
-def _widen(weight: Int8[Tensor, "O I"], scale: Float[Tensor, " O"]) -> Tensor:
-    scaled = (weight * scale.unsqueeze(-1)).bfloat16()
-    widened: Tensor = torch.ops.mkldnn._reorder_linear_weight(scaled)
-    return widened
-
-
 def _pack(weight: Int8[Tensor, "O I"]) -> Tensor:
     packed: Tensor = torch.ops.onednn.qlinear_prepack(weight, None)
     return packed
-
-
-def _multiply_widened(x: Float[Tensor, "N I"], factor: Factor) -> Float[Tensor, "N O"]:
-    """Multiply in bfloat16; the kernel sums in float32 and adds the bias."""
-    product: Tensor = torch.ops.mkldnn._linear_pointwise.default(
-        x.detach().bfloat16(), factor.widened, factor.bias, "none", [], ""
-    )
-    return product.to(x.dtype)
 
 
 def _multiply_many(values: Int8[Tensor, "N I"], factor: Factor) -> Float[Tensor, "N O"]:

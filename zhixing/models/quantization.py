@@ -5,14 +5,14 @@ with one scale and one offset a row; `layers/int8` says how the two are multipli
 """
 
 from collections.abc import Callable, Collection
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from zhixing.errors import CheckpointError, ConfigError
-from zhixing.layers.int8 import Factor, multiply, prepare, quantize_weight
+from zhixing.layers.int8 import multiply, prepare, quantize_weight
+from zhixing.layers.packed import Derived
 
 # A smaller table saves less than half a megabyte, and positions are looked up by number.
 MANY_ROWS = 2048
@@ -21,12 +21,11 @@ MANY_ROWS = 2048
 FLOAT_PARTS = ("classification", "pooler")
 
 
-class Int8Linear(nn.Module):
+class Int8Linear(Derived):
     """Hold a linear layer's weight in int8; its input is rounded to int8, row by row.
 
     The state is `weight` (int8), `scale` (one number an output) and, where there is one, `bias`.
-    What a kernel wants beyond that is derived when first needed, and neither saved nor copied. No
-    gradient passes.
+    What a kernel wants beyond that is derived. No gradient passes.
 
     Args:
         in_features: Width of the input.
@@ -46,7 +45,6 @@ class Int8Linear(nn.Module):
         self.register_buffer("weight", torch.zeros(shape, dtype=torch.int8))
         self.register_buffer("scale", torch.zeros(out_features))
         self.register_buffer("bias", torch.zeros(out_features) if bias else None)
-        self._factor: Factor | None = None
 
     @classmethod
     @torch.no_grad()
@@ -61,10 +59,7 @@ class Int8Linear(nn.Module):
 
     def forward(self, x: Float[Tensor, "*N I"]) -> Float[Tensor, "*N O"]:
         """Give x W^T + b."""
-        # Held in a local name, so that another thread may forget the layer's own meanwhile.
-        factor = self._factor
-        if factor is None:
-            factor = self._factor = prepare(self.weight, self.scale, self.bias)
+        factor = self.derived(lambda: prepare(self.weight, self.scale, self.bias))
         if x.dim() == 2:
             return multiply(x, factor)
         product = multiply(x.reshape(-1, self.in_features), factor)
@@ -73,19 +68,6 @@ class Int8Linear(nn.Module):
     def extra_repr(self) -> str:
         """Describe the layer as torch describes a linear layer."""
         return f"{self.in_features}, {self.out_features}, bias={self.bias is not None}"
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave out what is derived: a packed weight can be neither copied nor pickled."""
-        return {**self.__dict__, "_factor": None}
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Int8Linear":
-        self._factor = None
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        return self
-
-    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        self._factor = None
-        super()._load_from_state_dict(*args, **kwargs)
 
 
 class Int8Embedding(nn.Module):

@@ -10,6 +10,7 @@ from zhixing.checkpoints.pretrained import Pretrained
 from zhixing.data.batch import Example
 from zhixing.data.table import Table
 from zhixing.errors import CheckpointError, ConfigError, DataError
+from zhixing.models.packing import pack_linears
 from zhixing.models.quantization import is_quantized, quantize
 from zhixing.models.transformer import Transformer
 from zhixing.tasks.classification import Classification, ClassificationTask
@@ -200,7 +201,10 @@ def _prepared(model: Transformer, device: torch.device, precision: str) -> Trans
         if device.type != "cpu":
             raise ConfigError(f"int8 runs on the CPU only, and the device is {device}; drop one")
         quantize(model)
-    return model.to(device).requires_grad_(False)
+    model = model.to(device).requires_grad_(False)
+    if device.type == "cpu" and precision in ("float32", "bfloat16"):
+        pack_linears(model, getattr(torch, precision))
+    return model
 
 
 def table_of(texts: list[str], pairs: list[str] | None) -> Table:

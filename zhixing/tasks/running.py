@@ -86,7 +86,7 @@ def logits_of(
     sizes = [example.num_tokens for example in examples]
     batches = by_length(sizes, budget)
 
-    def compute(rows: list[int]) -> Float[Tensor, "_ C"]:
+    def compute(rows: list[int]) -> Tensor:
         # Both contexts belong to a thread, and this one may be new.
         with torch.inference_mode(), _autocast(device, precision):
             batch = task.collate([examples[row] for row in rows]).to(device)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from zhixing.layers import int8
+from zhixing.layers import int8, packed
 from zhixing.layers.int8 import (
     BLOCK_SIZE,
     FEW_ROWS,
@@ -51,9 +51,11 @@ def int8_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def unprobed() -> Iterator[None]:
-    usable_kernels.cache_clear()
+    for probe in (usable_kernels, packed.can_pack):
+        probe.cache_clear()
     yield
-    usable_kernels.cache_clear()
+    for probe in (usable_kernels, packed.can_pack):
+        probe.cache_clear()
 
 
 def tolerance(kernels: Kernels) -> float:
@@ -266,6 +268,11 @@ def test_a_product_comes_in_the_dtype_of_its_input(dtype: torch.dtype) -> None:
     torch.testing.assert_close(found, multiply(x.float(), factor).to(dtype))
 
 
+def test_float32_is_not_widened_again_after_a_product_in_bfloat16(any_kernels: Kernels) -> None:
+    found = multiply(random(4, 32), factor_of(24, 32))
+    assert found.dtype == (torch.bfloat16 if any_kernels.bfloat16 else torch.float32)
+
+
 def test_scales_and_biases_of_other_dtypes_are_widened() -> None:
     rounded = quantize_weight(random(8, 6))
     factor = prepare(rounded.values, rounded.scale.bfloat16(), torch.ones(8).bfloat16())
@@ -312,7 +319,7 @@ def used(monkeypatch: pytest.MonkeyPatch, kernels: Kernels, num_rows: int) -> li
         monkeypatch.setattr(place, name, watched)
 
     choose(monkeypatch, kernels)
-    watch(int8, "_multiply_widened", "bfloat16")
+    watch(int8, "multiply_packed", "bfloat16")
     watch(int8, "_multiply_many", "many")
     watch(int8, "_multiply_portably", "portable")
     watch(torch, "_int_mm", "few")
@@ -361,7 +368,7 @@ def test_an_operator_that_refuses_is_not_used(monkeypatch: pytest.MonkeyPatch) -
         raise RuntimeError("no such engine")
 
     monkeypatch.setattr(int8, "_pack", refuse)
-    monkeypatch.setattr(int8, "_widen", refuse)
+    monkeypatch.setattr(packed, "pack", refuse)
     monkeypatch.setattr(torch, "_int_mm", refuse)
     assert usable_kernels() == NONE
 
@@ -386,20 +393,6 @@ def test_a_kernel_that_saturates_is_not_used(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.usefixtures("unprobed")
-def test_a_kernel_that_cuts_instead_of_rounding_is_not_used(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def cutting(x: Tensor, factor: Factor) -> Tensor:
-        product = x @ factor.weight.float().t() + 1
-        return (product.view(torch.int32) & -65536).view(torch.float32)
-
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
-    monkeypatch.setattr(int8, "_widen", lambda weight, scale: weight)
-    monkeypatch.setattr(int8, "_multiply_widened", cutting)
-    assert not usable_kernels().bfloat16
-
-
-@pytest.mark.usefixtures("unprobed")
 def test_bfloat16_without_tiles_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
     assert usable_kernels() == INT8
@@ -415,13 +408,7 @@ def test_right_stand_ins_for_the_kernels_pass_the_probe(monkeypatch: pytest.Monk
     monkeypatch.setattr(torch, "_int_mm", exact)
     monkeypatch.setattr(int8, "_pack", lambda weight: weight)
     monkeypatch.setattr(int8, "_multiply_many", lambda v, f: exact(v, f.weight.t()).float())
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
-    monkeypatch.setattr(int8, "_widen", lambda weight, scale: weight)
-    monkeypatch.setattr(
-        int8,
-        "_multiply_widened",
-        lambda x, f: (x @ f.weight.float().t() + f.bias).bfloat16().float(),
-    )
+    monkeypatch.setattr(int8, "can_pack", lambda dtype: True)
     assert usable_kernels() == Kernels(bfloat16=True, many=True, few=True)
 
 

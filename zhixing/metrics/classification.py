@@ -116,14 +116,6 @@ def micro_f1(matrix: Int[Tensor, "C C"]) -> float:
     return float(matrix.diagonal().sum().double() / matrix.sum())
 
 
-def weighted_f1(matrix: Int[Tensor, "C C"]) -> float:
-    """Average F1 over the classes, each weighted by the number of rows that belong to it."""
-    _require_counts(matrix)
-    support = matrix.sum(1)
-    f1 = _f1(matrix.diagonal(), matrix.sum(0), support)
-    return float((f1 * support).sum() / support.sum())
-
-
 def balanced_accuracy(matrix: Int[Tensor, "C C"]) -> float:
     """Average recall over the classes that occur, so that guessing the commonest gains nothing.
 

@@ -7,7 +7,7 @@ no point, no bar. A figure that leaves something out says how much.
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from zhixing.errors import DataError
 from zhixing.pages.axes import (
@@ -120,33 +120,6 @@ def line_chart(
         title=title,
         legend=legend([(each.name, line_sample(i)) for i, each in enumerate(series)]),
         note=_left_out(series, log_x, log_y),
-    )
-
-
-def scatter_chart(series: Sequence[Series], *, x_label: str, y_label: str, title: str = "") -> Html:
-    """Draw points without joining them, a colour for each series.
-
-    Of more than about 1200 points of a series only the extremes of short stretches are drawn.
-    """
-    cleaned = [_cleaned(each, False, False) for each in series]
-    x, y = _axes(cleaned, (), False, False)
-    low, high = rounded_range(x.low, x.high)
-    x = replace(x, low=low, high=high)
-    shapes = [bottom_axis(x, _TOP, _BOTTOM, x_label), left_axis(y, _LEFT, _RIGHT, y_label)]
-    for i, each in enumerate(cleaned):
-        dots = "".join(_dot(x.place(a), y.place(b), 3) for a, b in _drawn(each))
-        shapes.append(f'<g class="f{i % NUM_SERIES_COLOURS}" fill-opacity=".65">{dots}</g>')
-    if not any(_drawn(each) for each in cleaned):
-        shapes.append(no_values(_WIDTH, _HEIGHT))
-    samples = [
-        (each.name, f'<circle class="f{i % NUM_SERIES_COLOURS}" cx="13" cy="5" r="4"/>')
-        for i, each in enumerate(series)
-    ]
-    return figure(
-        drawing("".join(shapes), _WIDTH, _HEIGHT, title or f"{y_label} by {x_label}"),
-        title=title,
-        legend=legend(samples),
-        note=_left_out(series, False, False),
     )
 
 

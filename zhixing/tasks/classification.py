@@ -17,8 +17,10 @@ from zhixing.errors import ConfigError, DataError
 from zhixing.layers.dropout import Noise
 from zhixing.metrics.classification import (
     accuracy,
+    balanced_accuracy,
     confusion_matrix,
     macro_f1,
+    matthews,
     micro_f1,
     multilabel_scores,
 )
@@ -154,7 +156,7 @@ class ClassificationTask:
         return self._averaged(model, batch)
 
     def score(self, logits: Float[Tensor, "B C"], examples: Sequence[Example]) -> dict[str, float]:
-        """Compute loss, accuracy and F1; for multi-label at a probability of one half."""
+        """Compute the loss and the usual scores; for multi-label at a probability of one half."""
         targets = self._targets(examples)
         if targets is None:
             raise DataError("these rows have no labels to score against; give a labelled table")
@@ -173,6 +175,8 @@ class ClassificationTask:
             "accuracy": accuracy(predicted, targets),
             "macro_f1": macro_f1(matrix),
             "micro_f1": micro_f1(matrix),
+            "balanced_accuracy": balanced_accuracy(matrix),
+            "matthews": matthews(matrix),
         }
 
     def decode(

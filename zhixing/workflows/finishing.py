@@ -92,7 +92,9 @@ def finish(folder: Path, plan: Plan, prepared: Prepared, run: Run, journal: Jour
     pretrained = replace(prepared.pretrained, model=model, card=replace(card, training=record))
     _put_model(pretrained, folder)
     texts = prepared.validation.texts
-    write_text(folder / REPORT, training_page(plan, record, report, baseline, lines, texts))
+    lengths = [example.tokens_given for example in prepared.examples]
+    page = training_page(plan, record, report, baseline, lines, texts, lengths)
+    write_text(folder / REPORT, page)
     return finished
 
 

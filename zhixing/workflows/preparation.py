@@ -12,7 +12,7 @@ from zhixing.checkpoints.pretrained import Pretrained, load_pretrained
 from zhixing.data.batch import Example
 from zhixing.data.readers import read_table
 from zhixing.data.splits import split_table
-from zhixing.data.table import Table
+from zhixing.data.table import Table, check_validation_labels
 from zhixing.errors import ConfigError, DataError
 from zhixing.models.adapters import add_adapters
 from zhixing.models.families import own
@@ -161,19 +161,8 @@ def _check_labels(labels: list[str], table: Table, validation: Table) -> None:
             f"{table.source}: every row has the label {labels[0]!r}; a classifier needs rows of at "
             f"least two labels"
         )
-    unseen = sorted(set(validation.label_counts()) - set(labels)) if len(validation) else []
-    if unseen:
-        known = ", ".join(labels[:12]) + (", ..." if len(labels) > 12 else "")
-        rows = [
-            row
-            for row, names in zip(validation.rows, validation.row_labels(), strict=True)
-            if set(names) & set(unseen)
-        ]
-        raise DataError(
-            f"{validation.source}: the label {unseen[0]!r} (row {rows[0]}"
-            + (f", and {len(rows) - 1} more rows" if len(rows) > 1 else "")
-            + f") never occurs in training, which has {known}; correct it or add training rows"
-        )
+    if len(validation):
+        check_validation_labels(table, validation)
 
 
 def _model_for(plan: Plan, table: Table, labels: list[str], notes: list[str]) -> Pretrained:

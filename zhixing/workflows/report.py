@@ -6,7 +6,7 @@ from typing import Any
 from zhixing.evaluation.bag_of_words import Baseline
 from zhixing.evaluation.classification import ClassificationReport
 from zhixing.pages.bars import Bar, bar_chart, reliability_diagram
-from zhixing.pages.charts import Marker, Series, line_chart
+from zhixing.pages.charts import Marker, Series, histogram, line_chart
 from zhixing.pages.heat_map import heat_map
 from zhixing.pages.html import Html, paragraph, side_by_side
 from zhixing.pages.page import Section, render_page
@@ -21,6 +21,7 @@ def training_page(
     baseline: Baseline | None,
     lines: Sequence[Mapping[str, Any]],
     texts: Sequence[str],
+    lengths: Sequence[int],
 ) -> str:
     """Show a run: what it came to, its curves, its mistakes, and the command that made it.
 
@@ -31,6 +32,7 @@ def training_page(
         baseline: Counting words, where it was computed.
         lines: The run's journal.
         texts: Validation texts, by which mistakes are shown.
+        lengths: Tokens of each training text.
     """
     rows = record["rows"]
     subtitle = (
@@ -43,6 +45,7 @@ def training_page(
     sections.append(_curve_section(lines))
     if report is not None:
         sections += detail_sections(report, texts)
+    sections.append(Section("Training texts", [histogram(lengths, x_label="tokens of a text")]))
     sections.append(
         Section(
             "How this was made",

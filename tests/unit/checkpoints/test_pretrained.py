@@ -14,11 +14,9 @@ from zhixing.checkpoints.pretrained import (
     Pretrained,
     load_pretrained,
     save_pretrained,
-    settings_of,
 )
 from zhixing.errors import CheckpointError, FileError, TokenizerError
 from zhixing.layers.ragged import Ragged
-from zhixing.models.config import ModelConfig
 from zhixing.models.transformer import build
 
 Edit = Callable[..., None]
@@ -286,7 +284,3 @@ def test_a_folder_is_not_overwritten_unasked(folder: Path, pretrained: Pretraine
     assert (folder / "model.safetensors").read_bytes() == before
     save_pretrained(other, folder, overwrite=True)
     assert (folder / "model.safetensors").read_bytes() != before
-
-
-def test_settings_are_plain_values(pretrained: Pretrained, config: ModelConfig) -> None:
-    assert ModelConfig.from_dict(settings_of(pretrained)) == config

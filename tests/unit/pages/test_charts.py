@@ -5,7 +5,7 @@ import random
 import pytest
 
 from zhixing.errors import DataError
-from zhixing.pages.charts import Marker, Series, histogram, line_chart, scatter_chart
+from zhixing.pages.charts import Marker, Series, histogram, line_chart
 
 
 def points(polyline) -> list[tuple[float, float]]:
@@ -129,19 +129,6 @@ def test_the_script_finds_the_exact_values(parse) -> None:
 def test_labels_and_titles_are_escaped(parse) -> None:
     chart = line_chart([Series("<s>", [1], [1])], x_label="<x>", y_label="<y>", title="<t>")
     assert not [e for e in parse(chart.markup).elements if e.tag in {"s", "x", "y", "t"}]
-
-
-def test_points_are_scattered_in_the_colour_of_their_series(parse) -> None:
-    series = [Series("right", [1, 2], [3, 4]), Series("wrong", [1], [math.inf])]
-    tree = parse(scatter_chart(series, x_label="x", y_label="y", title="t").markup)
-    groups = tree.all("g")
-    assert [group.attributes["class"] for group in groups] == ["f0", "f1"]
-    assert len(tree.all("circle", r="3")) == 2
-    assert "1 of 3 values is not finite" in tree.text
-
-
-def test_an_empty_scatter_says_so(parse) -> None:
-    assert "no values" in parse(scatter_chart([], x_label="x", y_label="y").markup).text
 
 
 def test_a_histogram_counts_between_round_edges(parse) -> None:

@@ -3,7 +3,7 @@ import re
 import pytest
 
 from zhixing.pages.bars import Bar, bar_chart, reliability_diagram
-from zhixing.pages.charts import Marker, Series, histogram, line_chart, scatter_chart
+from zhixing.pages.charts import Marker, Series, histogram, line_chart
 from zhixing.pages.heat_map import HeatMap, heat_map, heat_maps
 from zhixing.pages.html import paragraph, side_by_side
 from zhixing.pages.style import NUM_SERIES_COLOURS, STYLE
@@ -16,7 +16,6 @@ def all_parts() -> str:
     parts = [
         paragraph("text"),
         line_chart(series, x_label="x", y_label="y", markers=[Marker(1, 1, "best")]),
-        scatter_chart(series, x_label="x", y_label="y"),
         histogram([1, 2, float("nan")], x_label="x"),
         bar_chart([Bar("a", 0.5, 0.4, 0.6)], x_label="x"),
         reliability_diagram([]),

@@ -220,6 +220,7 @@ def test_scores_are_those_of_the_most_probable_labels() -> None:
     assert scores["loss"] == pytest.approx(float(sum(rows)) / 4)
     assert scores["accuracy"] == scores["micro_f1"] == 0.75
     assert scores["macro_f1"] == pytest.approx((2 / 3 + 1 + 2 / 3) / 3)
+    assert {"balanced_accuracy", "matthews"} < set(scores)
 
 
 def test_multi_label_scores_count_what_is_more_likely_than_not() -> None:

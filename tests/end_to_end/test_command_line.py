@@ -104,6 +104,18 @@ def test_a_missing_file_and_a_folder_are_told_apart(command, tmp_path: Path) -> 
     refused(command("train", "classify", "--data", tmp_path / "folder", *out), "is a folder")
 
 
+def test_rows_may_count_more_or_less_or_nothing(command, tmp_path: Path) -> None:
+    rows = b"".join(b"a good film %d,yes,2\na bad film %d,no,0.5\n" % (i, i) for i in range(20))
+    data = tmp_path / "weighed.csv"
+    data.write_bytes(b"text,label,count\n" + rows + b"nonsense,other,0\n")
+    train = ("train", "classify", "--data", data, "--weight", "count", *TINY)
+    done = command(*train, "--out", tmp_path / "run", "epochs=1", "--json")
+    assert done.status == 0, done.err
+    assert json.loads(done.out)["report"]["classes"].keys() == {"no", "yes"}
+    data.write_bytes(b"text,label,count\na,yes,0\nb,no,0\n")
+    refused(command(*train, "--out", tmp_path / "no"), "the column 'count' is 0 in every row")
+
+
 def test_a_label_that_training_never_saw_is_named_with_its_row(
     command, reviews: Path, tmp_path: Path
 ) -> None:

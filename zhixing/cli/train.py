@@ -16,6 +16,7 @@ from zhixing.cli.options import (
     PairColumn,
     TextColumn,
     Threads,
+    WeightColumn,
 )
 from zhixing.cli.printing import console, print_json
 from zhixing.cli.watching import Watcher, end_stopped, print_finished
@@ -45,6 +46,7 @@ def train(
     text: TextColumn = None,
     pair: PairColumn = None,
     label: LabelColumn = None,
+    weight: WeightColumn = None,
     recipe: Annotated[Path | None, typer.Option(help="TOML file of settings.")] = None,
     folds: Annotated[int, typer.Option(help="Cross-validate so many times first.")] = 0,
     device: Device = "cpu",
@@ -60,9 +62,10 @@ def train(
     if folds:
         check_free_to_write(out, overwrite=overwrite)
         _refuse_standard_input(data)
+    columns = _columns(text=text, pair=pair, label=label, weight=weight)
     values = {
         **(read_recipe(recipe) if recipe else {}),
-        **parse_pairs([*_columns(text, pair, label), *(settings or [])]),
+        **parse_pairs([*columns, *(settings or [])]),
     }
     with Watcher(is_quiet=as_json) as watcher:
         alike: dict[str, Any] = {
@@ -88,8 +91,7 @@ def train(
         console.print(f'next    zhixing classify {out} "a text of yours"')
 
 
-def _columns(text: str | None, pair: str | None, label: str | None) -> list[str]:
-    named = {"text": text, "pair": pair, "label": label}
+def _columns(**named: str | None) -> list[str]:
     return [f"{role}={column}" for role, column in named.items() if column is not None]
 
 

@@ -34,6 +34,7 @@ class Example:
         row: Its number in the source, counted as a person would.
         tokens_given: Tokens of the text itself, without special ones.
         tokens_read: How many of them stand in some window.
+        weight: How much it counts in training.
     """
 
     windows: tuple[Window, ...]
@@ -41,6 +42,7 @@ class Example:
     row: int
     tokens_given: int
     tokens_read: int
+    weight: float = 1.0
 
     @property
     def num_tokens(self) -> int:
@@ -58,6 +60,7 @@ class Batch:
         owners: For each window, which of the batch's examples it belongs to.
         labels: Class ids, or a row of zeros and ones for multi-label.
         rows: Row numbers of the examples.
+        weights: How much each example counts in training; None where all count alike.
     """
 
     input_ids: Ragged
@@ -65,6 +68,7 @@ class Batch:
     owners: Int[Tensor, " W"]
     labels: Int[Tensor, " B"] | Float[Tensor, "B C"] | None
     rows: tuple[int, ...]
+    weights: Float[Tensor, " B"] | None = None
 
     @property
     def num_tokens(self) -> int:
@@ -73,14 +77,12 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """Bring all tensors to a device."""
-        types, labels = self.token_type_ids, self.labels
-        return Batch(
-            self.input_ids.to(device),
-            None if types is None else types.to(device),
-            self.owners.to(device),
-            None if labels is None else labels.to(device),
-            self.rows,
+        types, labels, weights = (
+            None if x is None else x.to(device)
+            for x in (self.token_type_ids, self.labels, self.weights)
         )
+        owners = self.owners.to(device)
+        return Batch(self.input_ids.to(device), types, owners, labels, self.rows, weights)
 
 
 def label_ids(examples: Sequence[Example]) -> Int[Tensor, " B"]:
@@ -125,12 +127,14 @@ def lay_out(
                 for w, _ in windows
             ]
         )
+    counts = [e.weight for e in examples]
     return Batch(
         Ragged(ids, tuple(len(w) for w, _ in windows)),
         types,
         torch.tensor([owner for _, owner in windows]),
         labels,
         tuple(e.row for e in examples),
+        None if all(count == 1.0 for count in counts) else torch.tensor(counts),
     )
 
 

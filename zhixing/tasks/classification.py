@@ -118,7 +118,9 @@ class ClassificationTask:
             windows, read = self._windows(first, second)
             given = len(first) + (0 if second is None else len(second))
             label = None if labels is None else labels[i]
-            examples.append(Example(tuple(windows), label, table.rows[i], given, read))
+            weight = 1.0 if table.weights is None else table.weights[i]
+            row = table.rows[i]
+            examples.append(Example(tuple(windows), label, row, given, read, weight))
         return examples
 
     def collate(self, examples: Sequence[Example]) -> Batch:
@@ -126,16 +128,8 @@ class ClassificationTask:
         return lay_out(examples, self._targets(examples))
 
     def weight(self, batch: Batch) -> float:
-        """Count the targets of a batch, each by its class's weight."""
-        if batch.labels is None:
-            raise DataError(
-                "these rows have no labels, and a loss needs them; give a labelled table"
-            )
-        if self.is_multi_label:
-            return float(batch.labels.numel())
-        if self.class_weights is None:
-            return float(len(batch.labels))
-        return float(self.class_weights[batch.labels.cpu()].sum())
+        """Count the targets of a batch, each by its row's weight and its class's."""
+        return self._weight(batch.labels, batch.weights)
 
     def loss(
         self,
@@ -149,19 +143,22 @@ class ClassificationTask:
         weight = self.weight(batch)
         logits = self._averaged(model, batch, noise=noise, recompute=recompute)
         wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        return Loss(self._summed(wide, batch.labels), weight)
+        return Loss(self._summed(wide, batch.labels, batch.weights), weight)
 
     def logits(self, model: Transformer, batch: Batch) -> Float[Tensor, "B C"]:
         """Average the logits of each text's windows."""
         return self._averaged(model, batch)
 
     def score(self, logits: Float[Tensor, "B C"], examples: Sequence[Example]) -> dict[str, float]:
-        """Compute the loss and the usual scores; for multi-label at a probability of one half."""
+        """Compute the loss and the usual scores; for multi-label at a probability of one half.
+
+        Every row counts alike, whatever its weight in training.
+        """
         targets = self._targets(examples)
         if targets is None:
             raise DataError("these rows have no labels to score against; give a labelled table")
         total = float(self._summed(logits.float(), targets))
-        scores = {"loss": total / self.weight(self.collate(examples))}
+        scores = {"loss": total / self._weight(targets)}
         if self.is_multi_label:
             found = multilabel_scores(logits > 0, targets > 0.5)
             return scores | {
@@ -305,21 +302,44 @@ class ClassificationTask:
         sums = logits.new_zeros(len(batch.rows), logits.size(-1))
         return sums.index_add(0, batch.owners, logits) / counts.to(logits.dtype).unsqueeze(-1)
 
-    def _summed(self, logits: Float[Tensor, "B C"], targets: Tensor | None) -> Float[Tensor, ""]:
+    def _weight(self, targets: Tensor | None, row_weights: Tensor | None = None) -> float:
+        """Count what `_summed` sums over."""
         if targets is None:
-            raise DataError(
-                "these rows have no labels, and a loss needs them; give a labelled table"
-            )
+            raise _unlabelled()
+        counts = targets.new_ones(len(targets), dtype=torch.float64)
+        if self.is_multi_label:
+            counts *= targets.size(-1)
+        elif self.class_weights is not None:
+            counts *= self.class_weights[targets.cpu()].to(counts)
+        return float((counts if row_weights is None else counts * row_weights).sum())
+
+    def _summed(
+        self,
+        logits: Float[Tensor, "B C"],
+        targets: Tensor | None,
+        row_weights: Float[Tensor, " B"] | None = None,
+    ) -> Float[Tensor, ""]:
+        if targets is None:
+            raise _unlabelled()
         weights = None if self.class_weights is None else self.class_weights.to(logits)
-        if not self.is_multi_label:
-            return functional.cross_entropy(
+        reduction = "sum" if row_weights is None else "none"
+        if self.is_multi_label:
+            smooth = targets.to(logits) * (1 - self.label_smoothing) + self.label_smoothing / 2
+            losses = functional.binary_cross_entropy_with_logits(
+                logits, smooth, pos_weight=weights, reduction=reduction
+            )
+        else:
+            losses = functional.cross_entropy(
                 logits,
                 targets,
                 weight=weights,
-                reduction="sum",
+                reduction=reduction,
                 label_smoothing=self.label_smoothing,
             )
-        smooth = targets.to(logits) * (1 - self.label_smoothing) + self.label_smoothing / 2
-        return functional.binary_cross_entropy_with_logits(
-            logits, smooth, pos_weight=weights, reduction="sum"
-        )
+        if row_weights is None:
+            return losses
+        return (losses.view(len(logits), -1).sum(-1) * row_weights.to(losses)).sum()
+
+
+def _unlabelled() -> DataError:
+    return DataError("these rows have no labels, and a loss needs them; give a labelled table")

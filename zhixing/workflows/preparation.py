@@ -66,7 +66,7 @@ def prepare(plan: Plan, tables: tuple[Table, Table | None] | None = None) -> Pre
     hashes = {"training": table.fingerprint()}
     if given is not None:
         hashes["validation"] = given.fingerprint()
-    table, validation = _with_validation(table, given, recipe)
+    table, validation = _with_validation(_counted(table), given, recipe)
     labels = label_names(table)
     _check_labels(labels, table, validation)
     notes: list[str] = []
@@ -113,7 +113,8 @@ def read_tables(plan: Plan) -> tuple[Table, Table | None]:
     table = read_labelled(plan.data, plan.recipe.data)
     if plan.validation is None:
         return table, None
-    return table, read_labelled(plan.validation, plan.recipe.data)
+    # Scores count every row alike, so rows to score on need no weights.
+    return table, read_labelled(plan.validation, replace(plan.recipe.data, weight=None))
 
 
 def read_labelled(data: object, choice: DataChoice) -> Table:
@@ -141,6 +142,17 @@ def class_weights(table: Table, labels: Iterable[str]) -> list[float]:
     names = list(labels)
     total = sum(counts[name] for name in names)
     return [total / (len(names) * counts[name]) for name in names]
+
+
+def _counted(table: Table) -> Table:
+    """Leave out rows that count nothing: a batch of such rows alone would have no mean loss."""
+    if table.weights is None or all(table.weights):
+        return table
+    kept = [i for i, weight in enumerate(table.weights) if weight]
+    if not kept:
+        column = table.columns.get("weight", "of weights")
+        raise DataError(f"{table.source}: the column {column!r} is 0 in every row; correct it")
+    return table.select(kept)
 
 
 def _with_validation(table: Table, given: Table | None, recipe: Recipe) -> tuple[Table, Table]:

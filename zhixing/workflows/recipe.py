@@ -24,6 +24,7 @@ class DataChoice:
         text: Column of the texts; found by name if none is given.
         pair: Column of second texts.
         label: Column of the labels.
+        weight: Column that says how much each row counts in training; none if not given.
         multi_label: A row may bear several labels, or none.
         label_separator: Between several labels in one cell.
         validation_fraction: Share held back where no validation rows are given; 0 for none.
@@ -33,6 +34,7 @@ class DataChoice:
     text: str | None = None
     pair: str | None = None
     label: str | None = None
+    weight: str | None = None
     multi_label: bool = False
     label_separator: str | None = None
     validation_fraction: float = 0.1
@@ -47,7 +49,7 @@ class DataChoice:
     @property
     def columns(self) -> Columns:
         """Give the columns asked for."""
-        return Columns(text=self.text, pair=self.pair, label=self.label)
+        return Columns(text=self.text, pair=self.pair, label=self.label, weight=self.weight)
 
 
 @dataclass(frozen=True)

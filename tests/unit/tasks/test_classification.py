@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -198,6 +199,28 @@ def test_noise_and_recomputing_reach_the_model() -> None:
     dropped = task.loss(model, batch, noise=Noise((1,))).total
     again = task.loss(model, batch, noise=Noise((1,)), recompute=True).total
     assert float(plain.detach()) != float(dropped.detach()) == float(again.detach())
+
+
+@pytest.mark.parametrize("is_multi_label", [False, True])
+def test_a_row_of_weight_two_counts_as_if_it_were_there_twice(is_multi_label: bool) -> None:
+    model, task = tiny_model(3), make_task(is_multi_label=is_multi_label)
+    labels = [("a",), ("b", "c")] if is_multi_label else ["a", "b"]
+    table = table_of(TEXTS[:2], labels)
+    weighted = task.collate(task.encode(replace(table, weights=[2.0, 1.0])))
+    repeated = task.collate(task.encode(table.select([0, 0, 1])))
+    assert task.weight(weighted) == task.weight(repeated)
+    found, expected = (float(task.loss(model, b).total.detach()) for b in (weighted, repeated))
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_scores_count_every_row_alike() -> None:
+    task = make_task()
+    table = table_of(TEXTS[:2], ["a", "b"])
+    logits = torch.eye(3)[[0, 2]]
+    plain, weighted = (
+        task.score(logits, task.encode(t)) for t in (table, replace(table, weights=[9.0, 1.0]))
+    )
+    assert plain == weighted
 
 
 def test_rows_without_labels_have_no_loss() -> None:

@@ -78,6 +78,10 @@ def refused(outcome, words: str) -> None:
     assert outcome.out == ""
 
 
+def test_an_unknown_name_is_refused_before_the_network_is_asked(command) -> None:
+    refused(command("fetch", "nope"), "nope cannot be fetched; built in are minilm")
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_table_gets_one_sentence(command, tmp_path: Path, name: str) -> None:
     content, words = HOSTILE[name]

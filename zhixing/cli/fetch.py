@@ -17,6 +17,9 @@ def fetch(
     overwrite: Overwrite = False,
 ) -> None:
     """Download a model, check its SHA-256 and keep it in the cache; nothing is installed."""
-    notices.print(f"asking the network for {name}", style="dim")
-    folder = bring(name, overwrite=overwrite)
+    folder = bring(
+        name,
+        overwrite=overwrite,
+        notice=lambda sentence: notices.print(sentence, style="dim"),
+    )
     console.print(f"{name} is in {folder}")

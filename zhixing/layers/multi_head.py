@@ -95,7 +95,7 @@ class MultiHeadAttention(nn.Module):
         dropout: float = 0.0,
         noise: Noise | None = None,
     ) -> Float[Tensor, "N D"]:
-        """Attend and join the heads; in plain sight while the weights are watched."""
+        """Attend and join the heads; in plain sight, and so without dropout, while watched."""
         if self.weights.is_watched:
             result = attend_plainly(
                 query,

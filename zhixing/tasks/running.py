@@ -44,7 +44,8 @@ def mixed_precision(device: torch.device, precision: str) -> Iterator[None]:
     """Run matrix products in a narrower type; everything else stays as it is.
 
     On a CPU "bfloat16" rounds the factors inside each product and keeps all tensors in float32:
-    that is more exact than casting the tensors, and faster by what the casts would cost.
+    that is more exact than casting the tensors, and faster by what the casts would cost. Layers
+    that were packed in bfloat16 round already, and pay no attention to this.
     """
     if precision == "bfloat16" and device.type == "cpu":
         before = torch.get_float32_matmul_precision()

@@ -2,7 +2,7 @@
 
     python -m benchmarks.reference_trainer sst2 --seed 0 --out trainer-sst2-0.json
 
-Settings are the Trainer's own defaults but for those named in `benchmarks/datasets.py`: linear
+Settings are the Trainer's own defaults but for batch size, rate and epochs: linear
 decay, no warm-up, no weight decay, dropout 0.1, texts cut at 256 tokens, batches padded to their
 longest text.
 """

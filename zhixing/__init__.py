@@ -8,6 +8,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from zhixing.data.table import Columns
     from zhixing.tasks.pipeline import Options, Pipeline
     from zhixing.workflows.api import train
     from zhixing.workflows.check import check
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PLACES = {
+    "Columns": ("zhixing.data.table", "Columns"),
     "Options": ("zhixing.tasks.pipeline", "Options"),
     "Pipeline": ("zhixing.tasks.pipeline", "Pipeline"),
     "check": ("zhixing.workflows.check", "check"),
@@ -30,6 +32,7 @@ _PLACES = {
 }
 
 __all__ = [
+    "Columns",
     "Options",
     "Pipeline",
     "__version__",

@@ -243,7 +243,7 @@ USAGE = {
     "": "",
     "frobnicate": "No such command 'frobnicate'; see zhixing --help",
     "train": "Missing argument 'task'; see zhixing train --help",
-    "classify m x --precision int4": "'int4' is not one of 'float32', 'bfloat16'",
+    "classify m x --precision int4": "'int4' is not one of 'auto', 'float32', 'bfloat16'",
     "classify m": "give either texts, or --input FILE; one of the two",
     "classify m x --input y.csv": "give either texts, or --input FILE; one of the two",
     "classify m x --output y.jsonl": "--output, --text and --pair belong to --input FILE",

@@ -29,7 +29,9 @@ from transformers import AutoTokenizer
 from zhixing.tokenization.files import load_tokenizer, save_tokenizer
 from zhixing.tokenization.tokenizer import Tokenizer
 
-SHARED = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
+SHARED = Path(
+    os.environ.get("ZHIXING_DATA", Path(__file__).resolve().parents[3] / "shared" / "data")
+)
 GOLDEN = json.loads(
     (Path(__file__).parent / "golden" / "tokenization.json").read_text(encoding="utf-8")
 )

@@ -17,6 +17,7 @@ _WANTED: dict[str, tuple[Any, str]] = {
     "labels": (list, "a list of names"),
     "is_multi_label": (bool, "true or false"),
     "is_pair": (bool, "true or false"),
+    "label_separator": (str | None, "a name or null"),
     "temperature": (float | int, "a number above 0"),
     "thresholds": (list, "a list of numbers"),
     "training": _OBJECT,
@@ -37,6 +38,7 @@ class Card:
         labels: Names of the classes, in the order of the logits.
         is_multi_label: A text may bear several labels, or none.
         is_pair: Every row is a pair of texts.
+        label_separator: Between several labels in one cell of the rows it was trained on.
         temperature: Divides the logits before they become probabilities.
         thresholds: Of each label, for multi-label.
         training: How it was trained: data hashes, settings, versions, seed, command.
@@ -49,6 +51,7 @@ class Card:
     labels: tuple[str, ...] = ()
     is_multi_label: bool = False
     is_pair: bool = False
+    label_separator: str | None = None
     temperature: float = 1.0
     thresholds: tuple[float, ...] = ()
     training: Mapping[str, Any] = field(default_factory=dict)

@@ -38,7 +38,14 @@ def check(
     named = {"text": text, "pair": pair, "label": label}
     pairs = [f"{role}={column}" for role, column in named.items() if column is not None]
     choice = override(DataChoice(), parse_pairs([*pairs, *(settings or [])]))
-    found = examine(data, validation=validation, model=model, choice=choice)
+    found = examine(
+        data,
+        validation=validation,
+        model=model,
+        columns=choice.columns,
+        multi_label=choice.multi_label,
+        label_separator=choice.label_separator,
+    )
     if as_json:
         print_json(found.to_dict())
     else:

@@ -18,7 +18,6 @@ from zhixing.cli.options import (
 )
 from zhixing.cli.printing import console, print_classes, print_json, print_scores
 from zhixing.data.table import Columns
-from zhixing.errors import FileError
 from zhixing.workflows.evaluate import evaluate as score
 
 app = typer.Typer(add_completion=False)
@@ -42,8 +41,6 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Score a model: accuracy, F1, a table of classes, calibration, intervals, a signature."""
-    if out is not None and out.exists() and not overwrite:
-        raise FileError(f"{out} exists; name another file or add --overwrite")
     report = score(
         model,
         data,
@@ -53,6 +50,7 @@ def evaluate(
         device=device,
         threads=threads,
         seed=seed,
+        overwrite=overwrite,
     )
     if as_json:
         print_json(report.to_dict())

@@ -14,8 +14,8 @@ Data = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:N or mps.")]
-Threads = Annotated[int, typer.Option(help="For computing; 0 for all cores.")]
-Precision = Annotated[PrecisionName, typer.Option(help="float32, bfloat16, float16 or int8.")]
+Threads = Annotated[int, typer.Option(help="For computing; 0 for what torch chooses.")]
+Precision = Annotated[PrecisionName, typer.Option(help="auto, float32, bfloat16, float16 or int8.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder to write; it must not exist yet.")]

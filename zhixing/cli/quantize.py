@@ -4,7 +4,16 @@ from typing import Annotated
 
 import typer
 
-from zhixing.cli.options import AsJson, Data, LabelColumn, Out, Overwrite, TextColumn, Threads
+from zhixing.cli.options import (
+    AsJson,
+    Data,
+    LabelColumn,
+    Out,
+    Overwrite,
+    PairColumn,
+    TextColumn,
+    Threads,
+)
 from zhixing.cli.printing import console, print_json
 from zhixing.data.table import Columns
 from zhixing.workflows.quantize import quantize_model
@@ -18,6 +27,7 @@ def quantize(
     data: Data,
     out: Out,
     text: TextColumn = None,
+    pair: PairColumn = None,
     label: LabelColumn = None,
     threads: Threads = 0,
     overwrite: Overwrite = False,
@@ -28,7 +38,7 @@ def quantize(
         model,
         data,
         out=out,
-        columns=Columns(text=text, label=label),
+        columns=Columns(text=text, pair=pair, label=label),
         threads=threads,
         overwrite=overwrite,
     )

@@ -1,5 +1,6 @@
 """zhixing train: labelled rows to a model."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -76,6 +77,7 @@ def train(
             "watch": watcher,
             "should_stop": watcher.should_stop,
         }
+        spread = None
         if folds:
             spread = cross_validate(task, data, num_folds=folds, **alike)
             watcher(f"{folds} folds: {spread.sentence()}")
@@ -85,7 +87,7 @@ def train(
     if finished is None:
         end_stopped(out, is_stopped=watcher.is_stopped)
     elif as_json:
-        print_json(finished.to_dict())
+        print_json(finished.to_dict() | ({} if spread is None else {"folds": asdict(spread)}))
     else:
         print_finished(finished)
         console.print(f'next    zhixing classify {out} "a text of yours"')

@@ -212,13 +212,13 @@ def _number(cell: object) -> float:
     convert: Callable[..., float] = float
     try:
         return convert(cell)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return math.nan
 
 
 def _is_missing(cell: object) -> bool:
     # Only NaN differs from itself; pandas' own NA answers with neither True nor False.
-    return cell is None or (isinstance(cell, Real) and math.isnan(cell)) or _is_pandas_na(cell)
+    return cell is None or (isinstance(cell, Real) and bool(cell != cell)) or _is_pandas_na(cell)
 
 
 def _is_pandas_na(cell: object) -> bool:

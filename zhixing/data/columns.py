@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-from zhixing.data.table import Columns
+from zhixing.data.table import ROLES, Columns
 from zhixing.data.wording import counted, quoted
 from zhixing.errors import DataError
 
@@ -45,11 +45,7 @@ def find_columns(
         DataError: A column is missing or not unmistakable; everything wrong is told at once, with
             the columns there are.
     """
-    asked = {
-        role: name
-        for role in ("text", "pair", "label", "weight")
-        if (name := getattr(columns, role)) is not None
-    }
+    asked = {role: name for role in ROLES if (name := getattr(columns, role)) is not None}
     faults = [_absent(name, role, names) for role, name in asked.items() if name not in names]
     found = dict(asked)
     label_names = ("labels", *LABEL_NAMES) if multi_label else LABEL_NAMES
@@ -89,7 +85,7 @@ def _absent(name: str, role: str, names: Sequence[str]) -> str:
 
 
 def _unclear(role: str, candidates: Sequence[str]) -> str:
-    option = f"name it with --{role} COLUMN, in Python {role}=COLUMN"
+    option = f"name it with --{role} COLUMN, in Python {role}=COLUMN or zx.Columns({role}=COLUMN)"
     if not candidates:
         return f"has no column whose name says that it is the {role} ({option})"
     columns = counted(len(candidates), "column")

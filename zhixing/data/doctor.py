@@ -242,14 +242,15 @@ def _lengths(
 ) -> tuple[LengthSummary, list[int]] | None:
     if not len(table):
         return None
-    lengths = [len(text) for text in table.texts]
-    if count_tokens is not None:
-        lengths = count_tokens(table.texts)
-        if len(lengths) != len(table):
+    lengths = [0] * len(table)
+    for texts in (table.texts, table.pairs or []):
+        sizes = [len(text) for text in texts] if count_tokens is None else count_tokens(texts)
+        if len(sizes) != len(texts):
             raise DataError(
-                f"count_tokens gave {counted(len(lengths), 'length')} for "
-                f"{counted(len(table), 'text')}: it has to give one for each"
+                f"count_tokens gave {counted(len(sizes), 'length')} for "
+                f"{counted(len(texts), 'text')}: it has to give one for each"
             )
+        lengths = [a + b for a, b in zip(lengths, sizes, strict=True)] if sizes else lengths
     limit = max_length if count_tokens is not None else None
     ranked = sorted(lengths)
     summary = LengthSummary(

@@ -2,11 +2,14 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from zhixing.data.wording import counted, joined, numbered, quoted
 from zhixing.errors import DataError
+
+ROLES = ("text", "pair", "label", "weight")
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,22 @@ class Table:
             columns=self.columns,
             weights=None if self.weights is None else [self.weights[i] for i in chosen],
         )
+
+    def to_columns(self, names: Mapping[str, str] | None = None) -> dict[str, list[Any]]:
+        """Give the rows as columns of plain values, from which a table reads the same again.
+
+        Args:
+            names: What the column of a role is called; "text", "pair", "label", "weight" if unsaid.
+        """
+        named = {role: role for role in ROLES} | dict(names or {})
+        columns: dict[str, list[Any]] = {named["text"]: self.texts}
+        if self.pairs is not None:
+            columns[named["pair"]] = self.pairs
+        if self.labels is not None:
+            columns[named["label"]] = [list(x) if isinstance(x, tuple) else x for x in self.labels]
+        if self.weights is not None:
+            columns[named["weight"]] = self.weights
+        return columns
 
     def row_labels(self) -> list[tuple[str, ...]]:
         """List the labels of each row as a tuple, whether it has one or many; () without any."""

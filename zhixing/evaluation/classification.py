@@ -1,6 +1,6 @@
 """Logits over a labelled set to scores: each with an interval, all with one signature."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,9 +14,11 @@ from zhixing.metrics.calibration import Bin, calibration_error, reliability
 from zhixing.metrics.classification import (
     ClassScore,
     accuracy,
+    balanced_accuracy,
     class_scores,
     confusion_matrix,
     macro_f1,
+    matthews,
     micro_f1,
     multilabel_scores,
 )
@@ -76,7 +78,7 @@ class ClassificationReport:
 
     Attributes:
         rows: How many texts.
-        scores: Metric name to score; the first is the one a snapshot is chosen by.
+        scores: Metric name to score; the first is the task's own.
         classes: Label to precision, recall, F1 and support.
         confusion: Rows are true, columns predicted; None for multi-label.
         bins: Confidence against accuracy.
@@ -145,22 +147,25 @@ def _single_label(
     matrix = confusion_matrix(predicted, targets, len(labels))
     bins = reliability(confidence, correct)
 
-    def resampled(rows: Int[Tensor, " B"]) -> float:
-        return macro_f1(confusion_matrix(predicted[rows], targets[rows], len(labels)))
+    def claim(score: Callable[[Tensor], float]) -> Claim:
+        def resampled(rows: Tensor) -> float:
+            return score(confusion_matrix(predicted[rows], targets[rows], len(labels)))
+
+        interval = bootstrap(resampled, len(targets), resamples=RESAMPLES, seed=origin.seed)
+        return Claim(score(matrix), interval)
 
     scores = {
         "accuracy": Claim(
             accuracy(predicted, targets),
             bootstrap_interval(correct.double(), resamples=RESAMPLES, seed=origin.seed),
         ),
-        "macro_f1": Claim(
-            macro_f1(matrix),
-            bootstrap(resampled, len(targets), resamples=RESAMPLES, seed=origin.seed),
-        ),
+        "macro_f1": claim(macro_f1),
         "micro_f1": Claim(
             micro_f1(matrix),
             bootstrap_interval(correct.double(), resamples=RESAMPLES, seed=origin.seed),
         ),
+        "balanced_accuracy": claim(balanced_accuracy),
+        "matthews": claim(matthews),
     }
     return ClassificationReport(
         rows=len(examples),

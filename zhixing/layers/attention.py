@@ -198,7 +198,7 @@ def _attend_openly(
     dropout: float,
     noise: Noise | None,
 ) -> Float[Tensor, "B H T K"]:
-    """Attend with the weights formed: where dropout falls on them, or that is faster."""
+    """Attend with the weights formed: where dropout falls on them, or a bias is learned."""
     scores = own @ keys.mT / math.sqrt(own.size(-1))
     if is_square:
         future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=own.device).triu(1)

@@ -113,10 +113,21 @@ class PackedLinear(Derived, nn.Linear):
 
     def forward(self, x: Float[Tensor, "*N I"]) -> Float[Tensor, "*N O"]:
         """Give x W^T + b, in the dtype of the product."""
-        if x.requires_grad or self.weight.dtype != torch.float32 or not self.weight.is_cpu:
+        if self._learns(x) or self.weight.dtype != torch.float32 or not self.weight.is_cpu:
             return super().forward(x)
         packed = self.derived(lambda: pack(self.weight.to(self.dtype)))
         if x.dim() == 2:
             return multiply_packed(x, packed, self.bias)
         product = multiply_packed(x.reshape(-1, self.in_features), packed, self.bias)
         return product.view(*x.shape[:-1], self.out_features)
+
+    def plain(self) -> nn.Linear:
+        """Give a plain layer of the same parameters."""
+        has_bias = self.bias is not None
+        linear = nn.Linear(self.in_features, self.out_features, bias=has_bias, device="meta")
+        linear.weight, linear.bias = self.weight, self.bias
+        return linear
+
+    def _learns(self, x: Float[Tensor, "*N I"]) -> bool:
+        wanted = (x, self.weight, self.bias)
+        return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in wanted)

@@ -1,7 +1,7 @@
 """Pipeline: tokenizer + model + task; text in, results out."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import overload
 
 import torch
@@ -10,7 +10,7 @@ from zhixing.checkpoints.pretrained import Pretrained
 from zhixing.data.batch import Example
 from zhixing.data.table import Table
 from zhixing.errors import CheckpointError, ConfigError, DataError
-from zhixing.models.packing import pack_linears
+from zhixing.models.packing import pack_linears, twin_of, unpack_linears
 from zhixing.models.quantization import is_quantized, quantize
 from zhixing.models.transformer import Transformer
 from zhixing.tasks.classification import Classification, ClassificationTask
@@ -46,6 +46,16 @@ class Pipeline:
 
     All threads may share one: a call changes nothing but what it returns.
 
+    Args:
+        pretrained: Stays as it was; the pipeline's own model shares its weights.
+        device: cpu, cuda, cuda:N or mps.
+        precision: Of the matrix products: float32, bfloat16, float16, int8, or auto for bfloat16
+            where it is fast.
+
+    Raises:
+        CheckpointError: If the model has no head for a task.
+        ConfigError: If device or precision are unknown, or do not go together.
+
     Example:
         `zx.load("runs/reviews")("A moving, funny film.").label`
     """
@@ -63,11 +73,11 @@ class Pipeline:
                 f"the model has no classification head (its head is {config.head!r}); "
                 f"train one with: zhixing train classify --data FILE --model FOLDER --out NEW"
             )
-        self.pretrained = pretrained
         self.card = pretrained.card
         self.device = usable_device(device)
         self.precision = resolved(precision, self.device)
-        self.model = _prepared(pretrained.model, self.device, self.precision)
+        self.model, self._products = _prepared(pretrained.model, self.device, self.precision)
+        self.pretrained = replace(pretrained, model=self.model)
         self.task = ClassificationTask(
             pretrained.tokenizer,
             self.card.labels,
@@ -157,7 +167,7 @@ class Pipeline:
             self.task,
             examples,
             device=self.device,
-            precision=self.precision,
+            precision=self._products,
             tokens_per_batch=options.tokens_per_batch,
         )
 
@@ -196,15 +206,25 @@ def usable_device(name: str) -> torch.device:
     return device
 
 
-def _prepared(model: Transformer, device: torch.device, precision: str) -> Transformer:
+def _prepared(model: Transformer, device: torch.device, precision: str) -> tuple[Transformer, str]:
+    """Give a model fit for a precision, and the precision that its products still have to be told.
+
+    The model that was given stays as it was; the two share their weights.
+    """
+    model = twin_of(model)
+    unpack_linears(model)
     if precision == "int8" and not is_quantized(model):
         if device.type != "cpu":
             raise ConfigError(f"int8 runs on the CPU only, and the device is {device}; drop one")
         quantize(model)
-    model = model.to(device).requires_grad_(False)
-    if device.type == "cpu" and precision in ("float32", "bfloat16"):
-        pack_linears(model, getattr(torch, precision))
-    return model
+    model = model.to(device)
+    is_packed = (
+        device.type == "cpu"
+        and precision in ("float32", "bfloat16")
+        and pack_linears(model, getattr(torch, precision))
+    )
+    # Packed layers round by themselves, and the others shall not.
+    return model, "float32" if is_packed else precision
 
 
 def table_of(texts: list[str], pairs: list[str] | None) -> Table:

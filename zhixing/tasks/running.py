@@ -16,7 +16,7 @@ from zhixing.errors import ConfigError
 from zhixing.models.transformer import Transformer
 from zhixing.tasks.task import Task
 
-Precision = Literal["float32", "bfloat16", "float16", "int8"]
+Precision = Literal["auto", "float32", "bfloat16", "float16", "int8"]
 
 # On a CPU a batch should stay in its caches; on an accelerator it should fill it.
 CPU_TOKENS = 2048
@@ -29,7 +29,7 @@ def resolved(precision: str, device: torch.device) -> str:
     Raises:
         ConfigError: If the precision is unknown.
     """
-    allowed = ("auto", *get_args(Precision))
+    allowed = get_args(Precision)
     if precision not in allowed:
         raise ConfigError(f"precision is {precision!r}; allowed are {', '.join(allowed)}")
     if precision != "auto":

@@ -52,10 +52,11 @@ class Saved:
 
 @dataclass(frozen=True)
 class Ended:
-    """The run is over: it came to its end, stopped early, or was asked to stop."""
+    """The run is over: it came to its end, stopped early, or was asked to stop (`is_stopped`)."""
 
     step: int
     reason: str
+    is_stopped: bool = False
 
 
 Event = Stepped | Evaluated | Saved | Ended

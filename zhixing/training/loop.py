@@ -26,6 +26,7 @@ from zhixing.training.snapshot import LoopState, Snapshot, Snapshots, moments_of
 
 # A loss so many times the first one's is taken for an explosion, not for noise.
 EXPLOSION = 50.0
+STOPPED = "it was asked to stop"
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ class _Loop:
                 if self._is_time_to_save(stop):
                     yield self._save()
                 if stop:
-                    yield Ended(self.state.step, stop)
+                    yield Ended(self.state.step, stop, is_stopped=stop == STOPPED)
                     return
             self.state = replace(self.state, epoch=self.state.epoch + 1, batch=0)
         yield Ended(self.state.step, "it was complete before")
@@ -243,7 +244,7 @@ class _Loop:
         if self._is_worse_too_often():
             return f"{self.state.worse} evaluations in a row brought nothing better"
         if self.run.ranks.agreed(float(self.run.should_stop())):
-            return "it was asked to stop"
+            return STOPPED
         return ""
 
     def _is_worse_too_often(self) -> bool:

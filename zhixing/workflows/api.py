@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from zhixing.errors import TrainingError
 from zhixing.workflows.finishing import Finished
 from zhixing.workflows.train import Watch, train_model
 
@@ -22,7 +21,7 @@ def train(
     watch: Watch | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     **settings: Any,
-) -> Finished:
+) -> Finished | None:
     """Train a model on labelled rows.
 
     The arguments are those of `workflows.train.train_model`; all others are settings of the
@@ -30,13 +29,14 @@ def train(
     `new={"hidden_size": 128}`. This is the one function
     that takes open keyword arguments: an unknown one is refused with the nearest known name.
 
-    Raises:
-        TrainingError: If `should_stop` ended it; the sentence says how to go on.
+    Returns:
+        What it came to; None where `should_stop` ended it (`resume` goes on) and, under torchrun,
+        on every rank but the first.
 
     Example:
         `train("classify", data="reviews.csv", out="runs/reviews", epochs=3)`
     """
-    finished = train_model(
+    return train_model(
         task,
         data,
         out=out,
@@ -49,6 +49,3 @@ def train(
         watch=watch,
         should_stop=should_stop,
     )
-    if finished is None:
-        raise TrainingError(f"the training was stopped; go on with zhixing.resume({str(out)!r})")
-    return finished

@@ -1,6 +1,7 @@
 """What is wrong with a table, before anyone trains on it."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from zhixing.checkpoints.builtin import locate
@@ -9,11 +10,10 @@ from zhixing.checkpoints.pretrained import CONFIG
 from zhixing.data.doctor import Examination, examine
 from zhixing.data.file_doctor import examine_file
 from zhixing.data.readers import expand_paths, read_table
-from zhixing.data.table import Table
+from zhixing.data.table import Columns
 from zhixing.errors import DataError
 from zhixing.models.families.known import family_named
 from zhixing.tokenization.files import load_tokenizer
-from zhixing.workflows.recipe import DataChoice
 
 
 def check(
@@ -21,7 +21,9 @@ def check(
     *,
     validation: object = None,
     model: str | None = None,
-    choice: DataChoice = DataChoice(),
+    columns: Columns = Columns(),
+    multi_label: bool = False,
+    label_separator: str | None = None,
 ) -> Examination:
     """Examine rows: labels, blanks, duplicates, leaks, lengths, encoding, quoting.
 
@@ -29,18 +31,28 @@ def check(
         data: Rows in any form that training reads. A file is also read as bytes.
         validation: Rows held back, to look for leaks.
         model: Whose tokens lengths are counted in; characters are counted without one.
-        choice: How rows are read.
+        columns: Which columns hold what.
+        multi_label: A row may bear several labels, or none.
+        label_separator: Between several labels in one cell.
 
     Returns:
         What was found, each with row numbers and a remedy. A file that cannot be read as a table
         has its faults as findings.
     """
+    read = partial(
+        read_table,
+        columns=columns,
+        needs_labels=False,
+        multi_label=multi_label,
+        label_separator=label_separator,
+        keep_blanks=True,
+    )
     raw = []
     if isinstance(data, str | Path) and str(data) != "-":
         raw = [finding for path in expand_paths(data) for finding in examine_file(path)]
     try:
-        table = _read(data, choice)
-        held = None if validation is None else _read(validation, choice)
+        table = read(data)
+        held = None if validation is None else read(validation)
     except DataError:
         if not any(finding.severity == "error" for finding in raw):
             raise
@@ -52,21 +64,13 @@ def check(
         tokenizer = load_tokenizer(folder)
         values = read_json(folder / CONFIG)
         config = family_named(values.get("model_type")).read_config(values)
+        room = config.max_positions
+        if room is not None:
+            room -= tokenizer.num_special(pair=table.pairs is not None)
         found = examine(
             table,
             held,
             count_tokens=lambda texts: [len(ids) for ids in tokenizer.ids(texts)],
-            max_length=config.max_positions,
+            max_length=room,
         )
     return replace(found, findings=[*raw, *found.findings])
-
-
-def _read(data: object, choice: DataChoice) -> Table:
-    return read_table(
-        data,
-        columns=choice.columns,
-        needs_labels=False,
-        multi_label=choice.multi_label,
-        label_separator=choice.label_separator,
-        keep_blanks=True,
-    )

@@ -1,5 +1,6 @@
 """k-fold cross-validation: how much of a score is luck of the split."""
 
+import os
 import statistics
 import tempfile
 from collections.abc import Callable, Mapping
@@ -8,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from zhixing.data.splits import folds
-from zhixing.data.table import Table
-from zhixing.errors import TrainingError
+from zhixing.errors import ConfigError, TrainingError
 from zhixing.workflows.preparation import read_labelled
 from zhixing.workflows.recipe import Recipe
 from zhixing.workflows.train import Watch, train_model
@@ -48,12 +48,18 @@ def cross_validate(
     """Train once a fold and score on the rows held back; no model is kept.
 
     Raises:
+        ConfigError: If it is run by several processes at once.
         TrainingError: If it was asked to stop.
     """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ConfigError("folds are trained by one process; run them without torchrun")
     recipe = Recipe().changed(settings or {})
     table = read_labelled(data, recipe.data)
     pair = None if table.pairs is None else "pair"
-    kept = replace(recipe.data, text="text", pair=pair, label="label", label_separator=None)
+    weight = None if table.weights is None else "weight"
+    kept = replace(
+        recipe.data, text="text", pair=pair, label="label", weight=weight, label_separator=None
+    )
     settings = {**replace(recipe, data=kept).to_dict(), "snapshot_minutes": 0}
     scores: list[float] = []
     metric = ""
@@ -64,8 +70,8 @@ def cross_validate(
         with tempfile.TemporaryDirectory() as box:
             finished = train_model(
                 task,
-                as_columns(train_rows),
-                validation=as_columns(held),
+                train_rows.to_columns(),
+                validation=held.to_columns(),
                 out=Path(box) / "fold",
                 model=model,
                 settings=settings,
@@ -76,16 +82,8 @@ def cross_validate(
             )
         if finished is None or finished.report is None:
             raise TrainingError(f"fold {number} was stopped; cross-validation keeps no snapshots")
-        metric, claim = next(iter(finished.report.scores.items()))
-        scores.append(claim.value)
+        known = finished.report.scores
+        chosen = recipe.training.metric
+        metric = chosen if chosen in known else next(iter(known))
+        scores.append(known[metric].value)
     return Spread(metric, tuple(scores))
-
-
-def as_columns(table: Table) -> dict[str, list[Any]]:
-    """Give a table's rows as columns of plain values."""
-    columns: dict[str, list[Any]] = {"text": table.texts}
-    if table.pairs is not None:
-        columns["pair"] = table.pairs
-    if table.labels is not None:
-        columns["label"] = [list(x) if isinstance(x, tuple) else x for x in table.labels]
-    return columns

@@ -8,7 +8,7 @@ import zhixing
 from zhixing.checkpoints.files import write_json, write_text
 from zhixing.data.readers import read_table
 from zhixing.data.table import Columns
-from zhixing.errors import ConfigError
+from zhixing.errors import ConfigError, FileError
 from zhixing.evaluation.classification import ClassificationReport, Origin, evaluate_logits
 from zhixing.tasks.running import Precision
 from zhixing.workflows.finishing import model_hash
@@ -28,6 +28,7 @@ def evaluate(
     device: str = "cpu",
     threads: int = 0,
     seed: int = 0,
+    overwrite: bool = False,
 ) -> ClassificationReport:
     """Score a model on labelled rows, each score with a bootstrap interval.
 
@@ -40,16 +41,26 @@ def evaluate(
         device: See `load`.
         threads: See `load`.
         seed: Of the bootstrap.
+        overwrite: Replace a report that exists.
 
     Raises:
+        FileError: If `out` exists.
         ConfigError: If `out` is neither a .json nor an .html file.
         DataError: If a row's label is unknown to the model.
     """
     if out is not None and Path(out).suffix not in FORMS:
         raise ConfigError(f"{out} has to end in {' or '.join(FORMS)}, the two forms of a report")
+    if out is not None:
+        _check_free(Path(out), model, overwrite=overwrite)
     pipeline = load(model, precision=precision, device=device, threads=threads)
     card = pipeline.card
-    table = read_table(data, columns=columns, needs_labels=True, multi_label=card.is_multi_label)
+    table = read_table(
+        data,
+        columns=columns,
+        needs_labels=True,
+        multi_label=card.is_multi_label,
+        label_separator=card.label_separator,
+    )
     examples = pipeline.encode(table)
     origin = Origin(table.fingerprint(), model_hash(pipeline.model), zhixing.__version__, seed)
     report = evaluate_logits(
@@ -64,6 +75,16 @@ def evaluate(
     if out is not None:
         _write(Path(out), str(model), table.source, report, table.texts)
     return report
+
+
+def _check_free(path: Path, model: str | Path, *, overwrite: bool) -> None:
+    """Refuse to replace a report unasked, and a file of the model at all."""
+    if not path.exists():
+        return
+    if Path(model).is_dir() and path.parent.samefile(model):
+        raise FileError(f"{path} belongs to the model that is scored; name another file")
+    if not overwrite:
+        raise FileError(f"{path} exists; name another file or add --overwrite")
 
 
 def _write(

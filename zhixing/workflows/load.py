@@ -20,7 +20,8 @@ def load(
 
     Args:
         model: A model folder or a built-in name.
-        precision: Of the matrix products; "int8" quantizes a model in a second or so.
+        precision: Of the matrix products: float32, bfloat16, float16, or auto for bfloat16 where
+            it is fast; "int8" quantizes a model in a second or so.
         device: cpu, cuda, cuda:N or mps.
         threads: For computing, in the whole process; 0 leaves what torch chose.
 

@@ -26,6 +26,10 @@ from zhixing.workflows.recipe import DataChoice, Recipe
 
 NEW = "new"
 
+# Of the largest weight: below it a float32 sum of losses no longer holds a row.
+LEAST_SHARE = 1e-6
+MOST_THREADS = 4096
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -50,19 +54,19 @@ class Prepared:
     notes: list[str]
 
 
-def prepare(plan: Plan, tables: tuple[Table, Table | None] | None = None) -> Prepared:
-    """Read, check and encode the rows, and load or build the model.
+def prepare(plan: Plan, tables: tuple[Table, Table | None]) -> Prepared:
+    """Check and encode the rows, and load or build the model.
 
     Args:
         plan: What to do.
-        tables: Rows already read, training and validation; read from the plan's files otherwise.
+        tables: Rows to learn from, and those to score on where they are given.
 
     Raises:
         DataError: If the rows cannot be learned from.
         CheckpointError: If the model cannot be loaded.
     """
     recipe = plan.recipe
-    table, given = tables or read_tables(plan)
+    table, given = tables
     hashes = {"training": table.fingerprint()}
     if given is not None:
         hashes["validation"] = given.fingerprint()
@@ -88,7 +92,7 @@ def prepare(plan: Plan, tables: tuple[Table, Table | None] | None = None) -> Pre
             f"on windows taken evenly; max_windows sets how many"
         )
     return Prepared(
-        replace(pretrained, card=_card(table, labels)),
+        replace(pretrained, card=_card(table, labels, recipe.data.label_separator)),
         task,
         table,
         validation,
@@ -99,22 +103,23 @@ def prepare(plan: Plan, tables: tuple[Table, Table | None] | None = None) -> Pre
     )
 
 
-def _card(table: Table, labels: list[str]) -> Card:
+def _card(table: Table, labels: list[str], separator: str | None) -> Card:
     return Card(
         "classify",
         tuple(labels),
         is_multi_label=table.is_multi_label,
         is_pair=table.pairs is not None,
+        label_separator=separator,
     )
 
 
-def read_tables(plan: Plan) -> tuple[Table, Table | None]:
-    """Read the rows that a plan names."""
-    table = read_labelled(plan.data, plan.recipe.data)
-    if plan.validation is None:
+def read_tables(data: object, validation: object, choice: DataChoice) -> tuple[Table, Table | None]:
+    """Read the rows to learn from, and those to score on where they are given."""
+    table = read_labelled(data, choice)
+    if validation is None:
         return table, None
     # Scores count every row alike, so rows to score on need no weights.
-    return table, read_labelled(plan.validation, replace(plan.recipe.data, weight=None))
+    return table, read_labelled(validation, replace(choice, weight=None))
 
 
 def read_labelled(data: object, choice: DataChoice) -> Table:
@@ -129,11 +134,8 @@ def read_labelled(data: object, choice: DataChoice) -> Table:
 
 
 def label_names(table: Table) -> list[str]:
-    """Name the classes: numbers in their order, else by the alphabet."""
-    names = set(table.label_counts())
-    if all(name.lstrip("-").isdigit() for name in names):
-        return sorted(names, key=int)
-    return sorted(names)
+    """Name the classes: numbers in the order of their size, then words by the alphabet."""
+    return list(table.label_counts())
 
 
 def class_weights(table: Table, labels: Iterable[str]) -> list[float]:
@@ -145,14 +147,28 @@ def class_weights(table: Table, labels: Iterable[str]) -> list[float]:
 
 
 def _counted(table: Table) -> Table:
-    """Leave out rows that count nothing: a batch of such rows alone would have no mean loss."""
-    if table.weights is None or all(table.weights):
+    """Bring weights to a mean of one, and leave out rows that count nothing.
+
+    A batch of such rows alone would have no mean loss.
+    """
+    if table.weights is None:
         return table
+    column = table.columns.get("weight", "of weights")
     kept = [i for i, weight in enumerate(table.weights) if weight]
     if not kept:
-        column = table.columns.get("weight", "of weights")
         raise DataError(f"{table.source}: the column {column!r} is 0 in every row; correct it")
-    return table.select(kept)
+    counted = table.select(kept)
+    largest = max(table.weights)
+    shares = [weight / largest for weight in counted.weights or []]
+    mean = sum(shares) / len(shares)
+    smallest = min(range(len(kept)), key=shares.__getitem__)
+    if shares[smallest] < LEAST_SHARE:
+        raise DataError(
+            f"{table.source}: the column {column!r} holds {table.weights[kept[smallest]]:g} in row "
+            f"{counted.rows[smallest]} and {largest:g} elsewhere; weights have to lie within a "
+            f"factor of {1 / LEAST_SHARE:,.0f}, or be 0 to leave a row out"
+        )
+    return replace(counted, weights=[share / mean for share in shares])
 
 
 def _with_validation(table: Table, given: Table | None, recipe: Recipe) -> tuple[Table, Table]:
@@ -170,11 +186,15 @@ def _with_validation(table: Table, given: Table | None, recipe: Recipe) -> tuple
 def _check_labels(labels: list[str], table: Table, validation: Table) -> None:
     if len(labels) < 2 and not table.is_multi_label:
         raise DataError(
-            f"{table.source}: every row has the label {labels[0]!r}; a classifier needs rows of at "
-            f"least two labels"
+            f"{table.source}: every row{_counting(table)} has the label {labels[0]!r}; a "
+            f"classifier needs rows of at least two labels"
         )
     if len(validation):
         check_validation_labels(table, validation)
+
+
+def _counting(table: Table) -> str:
+    return "" if table.weights is None else " of a weight above 0"
 
 
 def _model_for(plan: Plan, table: Table, labels: list[str], notes: list[str]) -> Pretrained:
@@ -243,10 +263,13 @@ def use_threads(threads: int) -> None:
     """Compute with so many threads; 0 leaves what torch chose.
 
     Raises:
-        ConfigError: If the number is negative.
+        ConfigError: If the number is negative, or more than any machine has.
     """
-    if threads < 0:
-        raise ConfigError(f"threads is {threads}; give a number from 1, or 0 for all cores")
+    if not 0 <= threads <= MOST_THREADS:
+        raise ConfigError(
+            f"threads is {threads}; give a number from 1 to {MOST_THREADS}, or 0 for what torch "
+            f"chooses"
+        )
     if threads:
         torch.set_num_threads(threads)
 

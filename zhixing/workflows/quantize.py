@@ -96,7 +96,11 @@ def compare(
     """Let two models classify the same rows."""
     first, second = Pipeline(before), Pipeline(after)
     table = read_table(
-        data, columns=columns, needs_labels=False, multi_label=before.card.is_multi_label
+        data,
+        columns=columns,
+        needs_labels=False,
+        multi_label=before.card.is_multi_label,
+        label_separator=before.card.label_separator,
     )
     examples = first.encode(table)
     logits = [pipeline.logits(examples).double() for pipeline in (first, second)]

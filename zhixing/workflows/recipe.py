@@ -1,4 +1,4 @@
-"""Recipe: every setting of a training, and the whole plan of a run as it is kept beside it."""
+"""Recipe: every setting of a training."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -129,8 +129,8 @@ class Recipe:
     def changed(self, values: Mapping[str, Any]) -> "Recipe":
         """Change some settings; those of the loop are named without a section.
 
-        Those of the data may be too: `label=stars` is `data.label=stars`. `batch_size` and
-        `batch_tokens` exclude each other: to set one unsets the other.
+        Those of the data may be too: `label=stars` is `data.label=stars`. To set `batch_tokens`
+        unsets `batch_size`; both at once are refused.
         """
         values = self._with_sections(values)
         if "batch_tokens" in values and "batch_size" not in values:

@@ -80,6 +80,6 @@ def _try_a_step(run: Run) -> None:
     run.model.zero_grad(set_to_none=True)
     if not bool(loss.total.isfinite()):
         raise TrainingError(
-            f"the loss of row {longest.row} is {float(loss.total):g} before any training; the "
-            f"model's weights or that row are damaged"
+            f"the loss of row {longest.row} is {float(loss.total.detach()):g} before any training; "
+            f"the model's weights or that row are damaged"
         )

@@ -42,7 +42,7 @@ def training_page(
     sections = []
     if report is not None:
         sections.append(score_section(report, baseline))
-    sections.append(_curve_section(lines))
+    sections.append(_curve_section(lines, plan.recipe.training.metric))
     if report is not None:
         sections += detail_sections(report, texts)
     sections.append(Section("Training texts", [histogram(lengths, x_label="tokens of a text")]))
@@ -133,7 +133,7 @@ def detail_sections(report: ClassificationReport, texts: Sequence[str]) -> list[
     return sections
 
 
-def _curve_section(lines: Sequence[Mapping[str, Any]]) -> Section:
+def _curve_section(lines: Sequence[Mapping[str, Any]], metric: str | None) -> Section:
     steps = [line for line in lines if line["event"] == "step"]
     tests = [line for line in lines if line["event"] == "evaluation"]
     at = [float(line["step"]) for line in steps]
@@ -143,7 +143,8 @@ def _curve_section(lines: Sequence[Mapping[str, Any]]) -> Section:
         tested = [float(line["step"]) for line in tests]
         values = [float(line["scores"]["loss"]) for line in tests]
         losses.append(Series("validation loss", tested, values))
-        name = next(name for name in tests[0]["scores"] if name != "loss")
+        known = [name for name in tests[0]["scores"] if name != "loss"]
+        name = next((name for name in known if name == metric), known[0])
         scores = [float(line["scores"][name]) for line in tests]
         best = [line for line in tests if line["is_best"]][-1]
         marker = Marker(float(best["step"]), float(best["scores"][name]), "kept")

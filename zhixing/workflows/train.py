@@ -34,7 +34,6 @@ from zhixing.workflows.plan import Plan, check_hashes, read_plan, write_plan
 from zhixing.workflows.preparation import (
     Prepared,
     prepare,
-    read_labelled,
     read_tables,
     use_threads,
 )
@@ -70,7 +69,7 @@ def train_model(
         validation: Rows to score on; a tenth is split off if none are given.
         settings: Changes of the recipe by name, see `Recipe`.
         device: cpu, cuda, cuda:N or mps.
-        threads: For computing; 0 for all cores.
+        threads: For computing; 0 leaves what torch chose.
         overwrite: Replace what is in `out`.
         watch: Is told every event, and sentences that a person should read.
         should_stop: Is asked after every step.
@@ -99,10 +98,7 @@ def train_model(
         threads=threads or torch.get_num_threads(),
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
     )
-    tables = (
-        read_labelled(data, recipe.data),
-        None if validation is None else read_labelled(validation, recipe.data),
-    )
+    tables = read_tables(data, validation, recipe.data)
     with joined_ranks() as ranks:
         prepared = prepare(plan, tables)
         plan = replace(plan, hashes=prepared.hashes)
@@ -137,7 +133,7 @@ def resume(
     if snapshot is None and (folder / "config.json").exists():
         raise CheckpointError(f"{folder} is complete; there is nothing to go on with")
     with joined_ranks() as ranks:
-        prepared = prepare(plan, read_tables(plan))
+        prepared = prepare(plan, read_tables(plan.data, plan.validation, plan.recipe.data))
         check_hashes(plan, prepared.hashes)
         watch = watch if ranks.is_first else _silent
         if snapshot is None:
@@ -165,13 +161,13 @@ def _run(
     for note in prepared.notes:
         watch(note)
     journal = Journal(folder, after_step=start.state.step if start else 0)
-    ended = "it was complete before"
+    is_stopped = False
     for event in train(run, start=start):
         journal.write(event)
         watch(event)
         if isinstance(event, Ended):
-            ended = event.reason
-    if ended == "it was asked to stop":
+            is_stopped = event.is_stopped
+    if is_stopped:
         return None
     _use_best(run, folder)
     merge_adapters(run.model)
@@ -260,13 +256,7 @@ def _kept_in_run(data: object, name: str) -> str:
 
 
 def _write_rows(table: Table, path: Path) -> None:
-    columns: dict[str, Any] = {table.columns.get("text", "text"): table.texts}
-    if table.pairs is not None:
-        columns[table.columns.get("pair", "pair")] = table.pairs
-    if table.labels is not None:
-        labels = [list(x) if isinstance(x, tuple) else x for x in table.labels]
-        columns[table.columns.get("label", "label")] = labels
-    polars.DataFrame(columns).write_ndjson(path)
+    polars.DataFrame(table.to_columns(table.columns)).write_ndjson(path)
 
 
 def _remove_working_files(folder: Path) -> None:

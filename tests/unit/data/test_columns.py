@@ -104,15 +104,17 @@ def test_labels_are_optional_where_they_are_not_needed() -> None:
 def test_a_missing_column_is_told_with_those_there_are_and_the_option() -> None:
     assert refusal(["a", "b"]) == (
         "a.csv has no column whose name says that it is the text (name it with --text COLUMN, in "
-        "Python text=COLUMN) and has no column whose name says that it is the label (name it with "
-        '--label COLUMN, in Python label=COLUMN); its columns are "a", "b"'
+        "Python text=COLUMN or zx.Columns(text=COLUMN)) and has no column whose name says that it "
+        "is the label (name it with --label COLUMN, in Python label=COLUMN or "
+        'zx.Columns(label=COLUMN)); its columns are "a", "b"'
     )
 
 
 def test_two_columns_that_may_be_meant_are_both_named() -> None:
     assert refusal(["review", "message", "label"]) == (
         'a.csv has 2 columns that may be the text, "review", "message" (name it with '
-        '--text COLUMN, in Python text=COLUMN); its columns are "review", "message", "label"'
+        "--text COLUMN, in Python text=COLUMN or zx.Columns(text=COLUMN)); its columns are "
+        '"review", "message", "label"'
     )
     assert 'may be the label, "class", "topic"' in refusal(["text", "class", "topic"])
 

@@ -11,7 +11,7 @@ from zhixing.data.readers import read_table
 from zhixing.data.table import Table
 from zhixing.errors import DataError
 
-SETS = Path(__file__).resolve().parents[4] / "shared" / "data"
+SETS = Path(os.environ.get("ZHIXING_DATA", Path(__file__).resolve().parents[4] / "shared" / "data"))
 
 
 def table(

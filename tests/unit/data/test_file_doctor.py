@@ -9,7 +9,7 @@ from zhixing.data.file_doctor import examine_file
 from zhixing.data.findings import Finding
 from zhixing.errors import ConfigError, DataError, FileError
 
-SETS = Path(__file__).resolve().parents[4] / "shared" / "data"
+SETS = Path(os.environ.get("ZHIXING_DATA", Path(__file__).resolve().parents[4] / "shared" / "data"))
 
 
 def examined(folder: Path, content: str | bytes, name: str = "a.csv") -> list[Finding]:

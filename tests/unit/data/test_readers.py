@@ -14,7 +14,7 @@ from zhixing.data.readers import expand_paths, read_table, stream_tables
 from zhixing.data.table import Columns, Table
 from zhixing.errors import ConfigError, DataError, FileError
 
-SETS = Path(__file__).resolve().parents[4] / "shared" / "data"
+SETS = Path(os.environ.get("ZHIXING_DATA", Path(__file__).resolve().parents[4] / "shared" / "data"))
 
 TEXTS = ["good, really", 'he said "no"', "两\n行", "  spaced "]
 LABELS = ["1", "0", "5", "1"]

@@ -92,6 +92,13 @@ def test_where_a_gradient_is_wanted_it_passes() -> None:
     assert bool((x.grad != 0).all())
 
 
+@needs_kernels
+def test_a_weight_that_learns_gets_its_gradient() -> None:
+    twin = PackedLinear(linear().requires_grad_(True), dtype=torch.float32)
+    twin(random(2, 24)).sum().backward()
+    assert twin.weight.grad is not None and twin.bias.grad is not None
+
+
 @pytest.mark.usefixtures("unprobed")
 def test_kernels_that_are_missing_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(weight: Tensor) -> Tensor:

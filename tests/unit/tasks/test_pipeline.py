@@ -7,10 +7,12 @@ import torch
 from zhixing.checkpoints.card import Card
 from zhixing.checkpoints.pretrained import Pretrained
 from zhixing.errors import CheckpointError, ConfigError, DataError
+from zhixing.layers.packed import can_pack
 from zhixing.models.config import ModelConfig
 from zhixing.models.families import own
 from zhixing.models.transformer import build
 from zhixing.tasks.pipeline import Options, Pipeline, table_of, usable_device
+from zhixing.tasks.running import Precision
 from zhixing.tokenization.training import train_tokenizer
 
 TEXTS = ["good kind fine", "bad poor rude", "good bad", "fine rude kind poor bad"]
@@ -96,6 +98,28 @@ def test_labels_are_the_cards_and_nothing_is_trained() -> None:
     pipeline = make_pipeline()
     assert pipeline.labels == ("a", "b", "c")
     assert not any(parameter.requires_grad for parameter in pipeline.model.parameters())
+
+
+@pytest.mark.parametrize("others", [("bfloat16", "int8"), ("int8", "float32"), ("float16",)])
+def test_pipelines_of_one_model_do_not_disturb_one_another(others: tuple[Precision, ...]) -> None:
+    plain = make_pipeline()
+    source = plain.pretrained
+    expected = plain.logits(plain.encode(table_of(TEXTS, None)))
+    for precision in others:
+        Pipeline(source, precision=precision)(TEXTS)
+    again = Pipeline(source)
+    for pipeline in (plain, again):
+        assert torch.equal(pipeline.logits(pipeline.encode(table_of(TEXTS, None))), expected)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
+def test_neighbours_in_a_batch_change_nothing_in_any_precision(precision: Precision) -> None:
+    if precision == "bfloat16" and not can_pack(torch.bfloat16):
+        pytest.skip("products are rounded by the processor, by as many rows as there are")
+    pipeline = Pipeline(make_pipeline().pretrained, precision=precision)
+    examples = pipeline.encode(table_of(TEXTS, None))
+    alone = torch.cat([pipeline.logits([example]) for example in examples])
+    torch.testing.assert_close(pipeline.logits(examples), alone, rtol=1e-5, atol=1e-6)
 
 
 def test_a_model_without_a_classification_head_is_refused() -> None:

@@ -167,7 +167,7 @@ def test_a_run_that_is_asked_to_stop_leaves_a_snapshot(tmp_path: Path) -> None:
     run = make_run(snapshots=Snapshots(tmp_path, keep=2), should_stop=lambda: next(answers))
     events = list(train(run))
     assert [type(event) for event in events] == [Stepped, Stepped, Saved, Ended]
-    assert events[-1] == Ended(2, "it was asked to stop")
+    assert events[-1] == Ended(2, "it was asked to stop", is_stopped=True)
     assert read_snapshot(tmp_path / "step-00000002").state.batch == 2
 
 

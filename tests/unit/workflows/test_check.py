@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from zhixing.data.table import Columns
 from zhixing.errors import DataError
 from zhixing.workflows.check import check
-from zhixing.workflows.recipe import DataChoice
 
 
 def test_lengths_are_counted_in_the_model_s_tokens(trained: Path, reviews: Path) -> None:
@@ -29,4 +29,4 @@ def test_a_leak_into_validation_is_found() -> None:
 def test_rows_in_memory_without_a_text_column_are_refused() -> None:
     with pytest.raises(DataError, match="it is the text"):
         check([{"a": "1", "b": "2"}])
-    assert check([{"a": "x", "b": "y"}], choice=DataChoice(text="a", label="b")).num_rows == 1
+    assert check([{"a": "x", "b": "y"}], columns=Columns(text="a", label="b")).num_rows == 1

@@ -21,6 +21,8 @@ from benchmarks.runs import SAME_AS_TRAINER, train_ours, write_result
 from zhixing.evaluation.bag_of_words import fit_bag_of_words
 from zhixing.workflows.quantize import quantize_model
 
+SYSTEMS = ["ours", "reference"]
+
 
 def main() -> None:
     """Read the command line and measure."""
@@ -31,7 +33,7 @@ def main() -> None:
     parser.add_argument("--recipe", action="store_true")
     parser.add_argument("--scratch", action="store_true")
     parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--system", choices=["ours", "reference"])
+    parser.add_argument("--system", choices=SYSTEMS)
     parser.add_argument("--runs", type=Path, default=Path("out/accuracy"))
     args = parser.parse_args()
     if args.recipe or args.scratch:
@@ -75,7 +77,7 @@ def score_character_pairs(split: Split) -> float:
 def compare(args: argparse.Namespace) -> None:
     """Train what `args.runs` does not hold yet; write the result when both systems are done."""
     split = read_split(args.dataset)
-    systems = [args.system] if args.system else ["ours", "reference"]
+    systems = [args.system] if args.system else SYSTEMS
     for seed in args.seeds:
         for system in systems:
             path = run_file(args, system, seed)
@@ -85,14 +87,14 @@ def compare(args: argparse.Namespace) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(run) + "\n")
             print(args.dataset, system, seed, run["accuracy"], flush=True)
-    rows = [
-        {"seed": seed, **{system: run_file(args, system, seed) for system in ("ours", "reference")}}
+    if not all(run_file(args, system, seed).exists() for seed in args.seeds for system in SYSTEMS):
+        return
+    rows: list[dict[str, Any]] = [
+        {"seed": seed}
+        | {system: json.loads(run_file(args, system, seed).read_text()) for system in SYSTEMS}
         for seed in args.seeds
     ]
-    if all(row["ours"].exists() and row["reference"].exists() for row in rows):
-        for row in rows:
-            row |= {name: json.loads(row[name].read_text()) for name in ("ours", "reference")}
-        write_comparison(args.dataset, args.precision, rows)
+    write_comparison(args.dataset, args.precision, rows)
 
 
 def run_file(args: argparse.Namespace, system: str, seed: int) -> Path:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from benchmarks.datasets import Split
+from zhixing.layers.packed import has_tiles
 from zhixing.workflows.train import train_model
 
 RESULTS = Path(__file__).parent / "results"
@@ -99,7 +100,7 @@ def machine() -> dict[str, Any]:
     return {
         "processor": model,
         "capability": torch.backends.cpu.get_cpu_capability(),
-        "amx": torch.cpu._is_amx_tile_supported(),
+        "amx": has_tiles(),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
     }

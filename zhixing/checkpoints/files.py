@@ -153,6 +153,16 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def check_free_file(path: Path, *, overwrite: bool) -> None:
+    """Refuse to replace a file unasked.
+
+    Raises:
+        FileError: If it exists, unless it is to be overwritten.
+    """
+    if path.exists() and not overwrite:
+        raise FileError(f"{path} exists; name another file or add --overwrite")
+
+
 def check_free_to_write(folder: Path, *, overwrite: bool) -> None:
     """Refuse an output folder that exists and is not empty, or cannot be made.
 

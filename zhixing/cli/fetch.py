@@ -1,5 +1,6 @@
 """zhixing fetch: bring a published model into the cache."""
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -17,9 +18,5 @@ def fetch(
     overwrite: Overwrite = False,
 ) -> None:
     """Download a model, check its SHA-256 and keep it in the cache; nothing is installed."""
-    folder = bring(
-        name,
-        overwrite=overwrite,
-        notice=lambda sentence: notices.print(sentence, style="dim"),
-    )
+    folder = bring(name, overwrite=overwrite, notice=partial(notices.print, style="dim"))
     console.print(f"{name} is in {folder}")

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
+from zhixing.checkpoints.files import check_free_file
 from zhixing.cli.options import Overwrite
 from zhixing.cli.printing import console
-from zhixing.errors import FileError
 from zhixing.workflows.inspect import inspect as draw
 from zhixing.workflows.load import load
 
@@ -23,7 +23,6 @@ def inspect(
     overwrite: Overwrite = False,
 ) -> None:
     """Draw the attention of every layer and head over one text, as one page."""
-    if out.exists() and not overwrite:
-        raise FileError(f"{out} exists; name another file or add --overwrite")
+    check_free_file(out, overwrite=overwrite)
     draw(load(model), text, out, pair=pair)
     console.print(f"page  {out}")

@@ -154,16 +154,12 @@ def _single_label(
         interval = bootstrap(resampled, len(targets), resamples=RESAMPLES, seed=origin.seed)
         return Claim(score(matrix), interval)
 
+    # For one label a row, the micro F1 is the accuracy.
+    share = bootstrap_interval(correct.double(), resamples=RESAMPLES, seed=origin.seed)
     scores = {
-        "accuracy": Claim(
-            accuracy(predicted, targets),
-            bootstrap_interval(correct.double(), resamples=RESAMPLES, seed=origin.seed),
-        ),
+        "accuracy": Claim(accuracy(predicted, targets), share),
         "macro_f1": claim(macro_f1),
-        "micro_f1": Claim(
-            micro_f1(matrix),
-            bootstrap_interval(correct.double(), resamples=RESAMPLES, seed=origin.seed),
-        ),
+        "micro_f1": Claim(micro_f1(matrix), share),
         "balanced_accuracy": claim(balanced_accuracy),
         "matthews": claim(matthews),
     }

@@ -13,6 +13,7 @@ from torch import Tensor
 from zhixing.data.batch import Example
 from zhixing.data.loader import by_length
 from zhixing.errors import ConfigError
+from zhixing.layers.packed import has_tiles
 from zhixing.models.transformer import Transformer
 from zhixing.tasks.task import Task
 
@@ -36,7 +37,7 @@ def resolved(precision: str, device: torch.device) -> str:
         return precision
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    return "bfloat16" if device.type == "cpu" and torch.cpu._is_amx_tile_supported() else "float32"
+    return "bfloat16" if device.type == "cpu" and has_tiles() else "float32"
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import zhixing
-from zhixing.checkpoints.files import write_json, write_text
+from zhixing.checkpoints.files import check_free_file, write_json, write_text
 from zhixing.data.readers import read_table
 from zhixing.data.table import Columns
 from zhixing.errors import ConfigError, FileError
@@ -79,12 +79,9 @@ def evaluate(
 
 def _check_free(path: Path, model: str | Path, *, overwrite: bool) -> None:
     """Refuse to replace a report unasked, and a file of the model at all."""
-    if not path.exists():
-        return
-    if Path(model).is_dir() and path.parent.samefile(model):
+    if path.exists() and Path(model).is_dir() and path.parent.samefile(model):
         raise FileError(f"{path} belongs to the model that is scored; name another file")
-    if not overwrite:
-        raise FileError(f"{path} exists; name another file or add --overwrite")
+    check_free_file(path, overwrite=overwrite)
 
 
 def _write(

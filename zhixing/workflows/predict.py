@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from zhixing.checkpoints.files import check_free_file
 from zhixing.data.readers import expand_paths, stream_tables
 from zhixing.data.table import Columns
 from zhixing.errors import ConfigError, FileError
@@ -74,8 +75,7 @@ def opened_whole(name: str, *, overwrite: bool) -> Iterator[TextIO]:
         yield sys.stdout
         return
     path = Path(name)
-    if path.exists() and not overwrite:
-        raise FileError(f"{path} exists; name another file or add --overwrite")
+    check_free_file(path, overwrite=overwrite)
     writing = path.with_name(f".{path.name}.writing")
     try:
         with writing.open("w", encoding="utf-8") as file:

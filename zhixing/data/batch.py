@@ -1,7 +1,7 @@
 """Example and Batch: ragged ids and labels."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy
 import torch
@@ -22,6 +22,11 @@ class Window:
 
     def __len__(self) -> int:
         return len(self.input_ids)
+
+    def cut(self, count: int) -> "Window":
+        """Give the first `count` positions."""
+        types = self.token_type_ids
+        return Window(self.input_ids[:count], None if types is None else types[:count])
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,22 @@ class Example:
     def num_tokens(self) -> int:
         """Count what the model has to read, special tokens and overlaps included."""
         return sum(len(window) for window in self.windows)
+
+
+def filled_up(examples: Sequence[Example], multiple: int) -> list[Example]:
+    """Add an example that nobody asks about, so that the tokens are a multiple of some number.
+
+    Fewer tokens than `multiple` stay as they are. The added one repeats the longest window, as far
+    as is needed, so that nothing is in it that the model could not read.
+    """
+    tokens = sum(example.num_tokens for example in examples)
+    missing = -tokens % multiple
+    if tokens < multiple or not missing:
+        return list(examples)
+    longest = max((window for example in examples for window in example.windows), key=len)
+    rest = longest.cut(missing % len(longest))
+    windows = (longest,) * (missing // len(longest)) + ((rest,) if len(rest) else ())
+    return [*examples, replace(examples[0], windows=windows)]
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+# For every number of rows that it meets the CPU's library builds kernels of its own and keeps them
+# for good: a long file would meet two thousand numbers, and take 250 MB more. So rows are filled up
+# to a multiple of this; who has many does it beforehand, for it takes a copy here.
+KERNEL_ROWS = 64
+
 
 def pack(weight: Float[Tensor, "O I"]) -> Tensor:
     """Lay a weight out, in its own dtype: float32, or bfloat16 where `has_tiles`.
@@ -30,10 +35,11 @@ def multiply_packed(
     x: Float[Tensor, "N I"], packed: Tensor, bias: Float[Tensor, " O"] | None
 ) -> Float[Tensor, "N O"]:
     """Give x W^T + b in the dtype of the packed weight; sums are float32. No gradient passes."""
-    product: Tensor = torch.ops.mkldnn._linear_pointwise.default(
-        x.detach().to(packed.dtype), packed, bias, "none", [], ""
-    )
-    return product
+    count, x = len(x), x.detach().to(packed.dtype)
+    if count > KERNEL_ROWS and count % KERNEL_ROWS:
+        x = functional.pad(x, (0, 0, 0, -count % KERNEL_ROWS))
+    product: Tensor = torch.ops.mkldnn._linear_pointwise.default(x, packed, bias, "none", [], "")
+    return product[:count]
 
 
 @cache

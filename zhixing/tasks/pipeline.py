@@ -14,7 +14,7 @@ from zhixing.models.packing import pack_linears, twin_of, unpack_linears
 from zhixing.models.quantization import is_quantized, quantize
 from zhixing.models.transformer import Transformer
 from zhixing.tasks.classification import Classification, ClassificationTask
-from zhixing.tasks.running import Precision, logits_of, resolved
+from zhixing.tasks.running import Precision, give_back_memory, logits_of, resolved
 
 
 @dataclass(frozen=True)
@@ -159,6 +159,7 @@ class Pipeline:
         """Classify tables one after the other, holding no more than one."""
         for table in tables:
             yield table, self.predict(table, options)
+            give_back_memory()
 
     def logits(self, examples: Sequence[Example], options: Options = Options()) -> torch.Tensor:
         """Give the uncalibrated logits of encoded texts, one row each."""

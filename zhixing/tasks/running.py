@@ -1,19 +1,22 @@
 """A task over many examples: batches by length, logits in the order of the examples."""
 
+import ctypes
+import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import partial
+from functools import lru_cache, partial
 from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zhixing.data.batch import Example
+from zhixing.data.batch import Example, filled_up
 from zhixing.data.loader import by_length
 from zhixing.errors import ConfigError
-from zhixing.layers.packed import has_tiles
+from zhixing.layers.packed import KERNEL_ROWS, has_tiles
 from zhixing.models.transformer import Transformer
 from zhixing.tasks.task import Task
 
@@ -87,14 +90,16 @@ def logits_of(
     budget = tokens_per_batch or (CPU_TOKENS if device.type == "cpu" else ACCELERATOR_TOKENS)
     sizes = [example.num_tokens for example in examples]
     batches = by_length(sizes, budget)
+    multiple = KERNEL_ROWS if device.type == "cpu" else 1
 
     def compute(rows: list[int]) -> Tensor:
         # Both contexts belong to a thread, and this one may be new.
+        chosen = [examples[row] for row in rows]
         with torch.inference_mode(), _autocast(device, precision):
-            batch = task.collate([examples[row] for row in rows]).to(device)
-            logits = task.logits(model, batch).float().cpu()
+            batch = task.collate(filled_up(chosen, multiple)).to(device)
+            logits = task.logits(model, batch)[: len(rows)].float().cpu()
         if progress is not None:
-            progress(batch.num_tokens)
+            progress(sum(example.num_tokens for example in chosen))
         return logits
 
     with mixed_precision(device, precision):
@@ -107,6 +112,28 @@ def logits_of(
     return found
 
 
+def give_back_memory() -> None:
+    """Hand memory that was freed back to the system, where its library (glibc) has a call for it.
+
+    Tensors of ever new sizes leave gaps, and a process that runs for long would slowly grow.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
+
+
+@lru_cache(maxsize=1)
+def _pool(workers: int, share: int, process: int) -> ThreadPoolExecutor:
+    """Give threads that last: new ones would each begin with memory and kernels of their own.
+
+    Args:
+        workers: How many.
+        share: Threads that a product may use within each.
+        process: Its number; a forked process does not inherit threads.
+    """
+    return ThreadPoolExecutor(workers, initializer=partial(torch.set_num_threads, share))
+
+
 def _side_by_side(
     compute: Callable[[list[int]], Tensor], batches: list[list[int]], device: torch.device
 ) -> list[Tensor]:
@@ -115,10 +142,8 @@ def _side_by_side(
     workers = min(threads, len(batches)) if device.type == "cpu" else 1
     if workers < 2:
         return [compute(rows) for rows in batches]
-    share = partial(torch.set_num_threads, max(threads // workers, 1))
     try:
-        with ThreadPoolExecutor(workers, initializer=share) as pool:
-            return list(pool.map(compute, batches))
+        return list(_pool(workers, max(threads // workers, 1), os.getpid()).map(compute, batches))
     finally:
         # What a thread sets is also what threads begun later start with.
         torch.set_num_threads(threads)

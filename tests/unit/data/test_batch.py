@@ -2,7 +2,7 @@ import numpy
 import pytest
 import torch
 
-from zhixing.data.batch import Example, Window, label_ids, label_matrix, lay_out
+from zhixing.data.batch import Example, Window, filled_up, label_ids, label_matrix, lay_out
 from zhixing.errors import DataError
 
 
@@ -86,3 +86,15 @@ def test_rows_without_labels_are_named():
     for read in (label_ids, lambda examples: label_matrix(examples, 3)):
         with pytest.raises(DataError, match="row 2 has no label; give a labelled table"):
             read(labelled((0,), None))
+
+
+@pytest.mark.parametrize(("count", "added"), [(7, []), (8, []), (9, [4, 3]), (13, [3]), (16, [])])
+def test_many_tokens_are_filled_up_to_a_multiple(count: int, added: list[int]) -> None:
+    rest = [example(window(9, types=(1,)), row=2, labels=(1,)) for _ in range(count - 4)]
+    given = [example(window(1, 2, 3, 4, types=(0, 0, 1, 1)), row=3, labels=(0,)), *rest]
+    filled = filled_up(given, 8)
+    assert filled[: len(given)] == given
+    assert [[len(w) for w in e.windows] for e in filled[len(given) :]] == [added][: len(added)]
+    batch = lay_out(filled, label_ids(filled))
+    assert batch.num_tokens == count + sum(added)
+    assert batch.token_type_ids is not None and len(batch.token_type_ids) == batch.num_tokens

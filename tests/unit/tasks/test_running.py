@@ -1,6 +1,14 @@
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
 import pytest
 import torch
+from torch import Tensor
 
+from zhixing.data.batch import Batch
 from zhixing.data.table import Table
 from zhixing.errors import ConfigError
 from zhixing.models.config import ModelConfig
@@ -15,6 +23,7 @@ TOKENIZER = train_tokenizer(TEXTS, kind="wordpiece", vocab_size=60)
 TASK = ClassificationTask(TOKENIZER, ["a", "b", "c"], max_positions=12)
 EXAMPLES = TASK.encode(Table(TEXTS, None, None, list(range(20)), "<list>"))
 CPU = torch.device("cpu")
+ROOT = Path(__file__).parents[3]
 
 
 def tiny_model() -> Transformer:
@@ -144,3 +153,52 @@ def test_an_error_in_one_of_several_cores_is_told() -> None:
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_the_threads_last_so_that_a_long_file_does_not_begin_them_anew() -> None:
+    model, names = tiny_model(), set()
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        for _ in range(3):
+            logits_of(
+                model,
+                TASK,
+                EXAMPLES,
+                device=CPU,
+                tokens_per_batch=40,
+                progress=lambda _: names.add(threading.get_ident()),
+            )
+    finally:
+        torch.set_num_threads(before)
+    assert 1 <= len(names) <= 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_process_has_threads_of_its_own() -> None:
+    script = (
+        "import os, sys, torch; sys.path.insert(0, 'tests/unit/tasks')\n"
+        "torch.set_num_threads(2)\n"
+        "from test_running import *\n"
+        "model = tiny_model()\n"
+        "run = lambda: logits_of(model, TASK, EXAMPLES, device=CPU, tokens_per_batch=40)\n"
+        "expected = run()\n"
+        "child = os.fork()\n"
+        "if child == 0: os._exit(0 if torch.equal(run(), expected) else 1)\n"
+        "sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120, cwd=ROOT)
+
+
+def test_a_batch_is_filled_up_so_that_few_kinds_of_kernels_are_built() -> None:
+    counts = []
+
+    class Counting(ClassificationTask):
+        def logits(self, model: Transformer, batch: Batch) -> Tensor:
+            counts.append(batch.num_tokens)
+            return super().logits(model, batch)
+
+    task = Counting(TOKENIZER, ["a", "b", "c"], max_positions=12)
+    found = logits_of(tiny_model(), task, EXAMPLES, device=CPU, tokens_per_batch=150)
+    assert len(found) == len(EXAMPLES)
+    assert len(counts) > 1 and all(count % 64 == 0 or count < 64 for count in counts)

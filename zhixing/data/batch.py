@@ -56,7 +56,7 @@ class Example:
 
 
 def filled_up(examples: Sequence[Example], multiple: int) -> list[Example]:
-    """Add an example that nobody asks about, so that the tokens are a multiple of some number.
+    """Add an example that does not count, so that the tokens are a multiple of some number.
 
     Fewer tokens than `multiple` stay as they are. The added one repeats the longest window, as far
     as is needed, so that nothing is in it that the model could not read.
@@ -68,7 +68,7 @@ def filled_up(examples: Sequence[Example], multiple: int) -> list[Example]:
     longest = max((window for example in examples for window in example.windows), key=len)
     rest = longest.cut(missing % len(longest))
     windows = (longest,) * (missing // len(longest)) + ((rest,) if len(rest) else ())
-    return [*examples, replace(examples[0], windows=windows)]
+    return [*examples, replace(examples[0], windows=windows, weight=0.0)]
 
 
 @dataclass(frozen=True)

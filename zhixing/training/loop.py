@@ -9,10 +9,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from zhixing.data.batch import Example
+from zhixing.data.batch import Example, filled_up
 from zhixing.data.loader import Batching, epoch_batches, fill
 from zhixing.errors import TrainingError
 from zhixing.layers.dropout import Noise
+from zhixing.layers.packed import KERNEL_ROWS
 from zhixing.models.transformer import Transformer
 from zhixing.tasks.running import mixed_precision, resolved
 from zhixing.tasks.task import Task
@@ -104,6 +105,8 @@ class _Loop:
         self.run = run
         self.config = run.config
         self.precision = resolved(run.config.precision, run.device)
+        builds_kernels = run.device.type == "cpu" and self.precision == "bfloat16"
+        self.multiple = KERNEL_ROWS if builds_kernels else 1
         self.optimizer = make_optimizer(run.model, run.config)
         self.names: dict[Tensor, str] = {p: n for n, p in run.model.named_parameters()}
         self.state = LoopState()
@@ -185,10 +188,12 @@ class _Loop:
         run = self.run
         sizes = [run.examples[row].num_tokens for row in rows]
         parts = list(fill(range(len(rows)), sizes, self.config.micro_tokens))
-        batches = [run.task.collate([run.examples[rows[i]] for i in part]) for part in parts]
+        batches = [
+            run.task.collate(filled_up([run.examples[rows[i]] for i in part], self.multiple))
+            for part in parts
+        ]
         weight = sum(run.task.weight(batch) for batch in batches)
-        tokens = sum(batch.num_tokens for batch in batches)
-        weight, all_tokens = run.ranks.summed([weight, float(tokens)])
+        weight, all_tokens = run.ranks.summed([weight, float(sum(sizes))])
         total = 0.0
         for number, batch in enumerate(batches):
             noise = Noise((self.config.seed, self.state.step, run.ranks.rank, number))

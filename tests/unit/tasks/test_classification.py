@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from zhixing.data.batch import Example
+from zhixing.data.batch import Example, filled_up
 from zhixing.data.table import Table
 from zhixing.errors import ConfigError, DataError
 from zhixing.layers.dropout import Noise
@@ -315,3 +315,25 @@ def test_several_labels_are_given_where_each_reaches_its_threshold(
     assert (found.label, found.labels) == (None, labels)
     assert found.score == pytest.approx(0.8)
     assert found.scores == pytest.approx({"a": 0.75, "b": 0.8, "c": 0.2})
+
+
+@pytest.mark.parametrize("class_weights", [None, [1.0, 3.0]])
+def test_a_filled_up_batch_has_the_loss_and_the_gradient_of_the_batch(
+    class_weights: list[float] | None,
+) -> None:
+    task = make_task("ab", class_weights=class_weights)
+    labels = ["a", "b", "b"] * 5
+    examples = task.encode(table_of([*TEXTS, LONG, "fine", "rude"], labels))
+    model = tiny_model(2)
+    found = []
+    for rows in (examples, filled_up(examples, 64)):
+        batch = task.collate(rows)
+        loss = task.loss(model, batch)
+        loss.total.backward()
+        gradients = [p.grad for p in model.parameters() if p.grad is not None]
+        model.zero_grad(set_to_none=True)
+        found.append((batch.num_tokens, loss.weight, loss.total.detach(), gradients))
+    (tokens, weight, total, gradients), (filled, *others) = found
+    assert filled > tokens and filled % 64 == 0
+    assert weight == others[0]
+    torch.testing.assert_close([total, *gradients], [others[1], *others[2]], rtol=1e-9, atol=1e-12)

@@ -41,6 +41,9 @@ class TrainingConfig:
         freeze_layers: Leave so many of the lowest layers as they are.
         lora_rank: Rank of low-rank adapters in place of full training; 0 for none.
         lora_alpha: Their scale, divided by the rank.
+        average_points: The run ends with the mean of the weights at so many points near its end,
+            in place of the last ones; 0 for the last ones. One stopped early has no mean.
+        average_share: Of the run, from its end, over which those points are spread evenly.
         metric: Decides which snapshot is best; None for the task's first score after the loss.
         evaluations_per_epoch: How often validation is scored; 0 for once, at the very end.
         patience: Stop after so many evaluations without improvement; 0 to go on.
@@ -75,6 +78,8 @@ class TrainingConfig:
     freeze_layers: int = 0
     lora_rank: int = 0
     lora_alpha: float = 16.0
+    average_points: int = 0
+    average_share: float = 0.5
     metric: str | None = None
     evaluations_per_epoch: int = 1
     patience: int = 0
@@ -97,6 +102,7 @@ class TrainingConfig:
         minimum = {
             **dict.fromkeys(("max_steps", "batch_size", "batch_tokens", "lora_rank"), 0),
             **dict.fromkeys(("freeze_layers", "patience", "snapshot_steps", "seed"), 0),
+            "average_points": 0,
             **dict.fromkeys(("micro_tokens", "max_windows"), 1),
             "evaluations_per_epoch": 0,
             "keep_snapshots": 1,
@@ -121,6 +127,7 @@ class TrainingConfig:
             "attention_dropout": (0.0, 0.99),
             "label_smoothing": (0.0, 0.99),
             "lora_alpha": (1e-6, 1e6),
+            "average_share": (1e-6, 1.0),
             "snapshot_minutes": (0.0, 1e6),
         }
         faults += [

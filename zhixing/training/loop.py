@@ -17,6 +17,7 @@ from zhixing.layers.packed import KERNEL_ROWS
 from zhixing.models.transformer import Transformer
 from zhixing.tasks.running import mixed_precision, resolved
 from zhixing.tasks.task import Task
+from zhixing.training.averaging import WeightMean, marks
 from zhixing.training.config import TrainingConfig
 from zhixing.training.distributed import Ranks
 from zhixing.training.events import Ended, Evaluated, Event, Saved, Stepped
@@ -111,11 +112,15 @@ class _Loop:
         self.names: dict[Tensor, str] = {p: n for n, p in run.model.named_parameters()}
         self.state = LoopState()
         self.scale = LossScale(is_needed=self.precision == "float16")
+        self.mean = WeightMean()
         if start is not None:
             self._restore(start)
         keeps_rows = run.ranks.world == 1 and run.model.vocabulary is None
         self.gradients = Gradients(run.model, keeps_rows=keeps_rows)
         self.total, self.per_epoch = plan_steps(run)
+        self.averaged_steps = marks(
+            self.total, points=run.config.average_points, share=run.config.average_share
+        )
         self.last_save = time.monotonic()
         self.last_path: Path | None = None
         if start is not None and run.snapshots is not None:
@@ -127,11 +132,12 @@ class _Loop:
             batches = epoch_batches(
                 sizes, self.run.batching, seed=self.config.seed, epoch=self.state.epoch
             )
-            marks = self._evaluation_marks(len(batches))
+            evaluated = self._evaluation_marks(len(batches))
             for index in range(self.state.batch, len(batches)):
                 yield self._step(batches[index], len(batches))
                 is_last = self.state.step >= self.total
-                if self.run.evaluate is not None and (index + 1 in marks or is_last):
+                self._average(is_last)
+                if self.run.evaluate is not None and (index + 1 in evaluated or is_last):
                     yield self._evaluated()
                 stop = self._reason_to_stop(is_last)
                 if self._is_time_to_save(stop):
@@ -205,6 +211,15 @@ class _Loop:
             total += float(loss.total.detach())
         return run.ranks.summed([total])[0] / weight, int(all_tokens)
 
+    def _average(self, is_last: bool) -> None:
+        """Take a point into the mean; after the last step the model becomes the mean."""
+        if self.state.step not in self.averaged_steps:
+            return
+        self.mean.add(self.run.model)
+        self.state = replace(self.state, averaged=self.mean.count)
+        if is_last:
+            self.mean.put_into(self.run.model)
+
     def _check(self, loss: float, norm: float, rows: Sequence[int]) -> None:
         first = self.state.first_loss
         limit = math.inf if first is None else EXPLOSION * max(first, 1.0)
@@ -269,7 +284,8 @@ class _Loop:
         if self.run.ranks.is_first and self.run.snapshots is not None:
             weights = {name: p.detach() for name, p in self.run.model.named_parameters()}
             moments = moments_of(self.optimizer, self.names)
-            self.last_path = self.run.snapshots.write(self.state, weights, moments)
+            mean = self.mean.tensors
+            self.last_path = self.run.snapshots.write(self.state, weights, moments, mean)
         self.run.ranks.wait()
         self.last_save = time.monotonic()
         path = self.last_path or Path()
@@ -282,3 +298,4 @@ class _Loop:
                 parameter.copy_(start.weights[name])
         restore_moments(self.optimizer, self.names, start.moments)
         self.scale.restore(start.state.loss_scale, start.state.scale_growth)
+        self.mean.restore(start.mean, start.state.averaged, self.run.model)

@@ -20,9 +20,10 @@ from zhixing.checkpoints.files import (
 )
 from zhixing.errors import CheckpointError, FileError
 
-MODEL, OPTIMIZER, STATE, SUMS = (
+MODEL, OPTIMIZER, MEAN, STATE, SUMS = (
     "model.safetensors",
     "optimizer.safetensors",
+    "mean.safetensors",
     "state.json",
     "sha256.json",
 )
@@ -44,6 +45,7 @@ class LoopState:
         tokens: Tokens read.
         loss_scale: Of float16; 0 where there is none.
         scale_growth: Steps since the loss scale last changed.
+        averaged: Points that the mean of weights has taken in.
     """
 
     step: int = 0
@@ -57,6 +59,7 @@ class LoopState:
     tokens: int = 0
     loss_scale: float = 0.0
     scale_growth: int = 0
+    averaged: int = 0
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,7 @@ class Snapshot:
     state: LoopState
     weights: dict[str, Tensor]
     moments: dict[str, Tensor]
+    mean: dict[str, Tensor]
     machine: dict[str, Any]
 
 
@@ -114,7 +118,11 @@ class Snapshots:
         self.keep = keep
 
     def write(
-        self, state: LoopState, weights: Mapping[str, Tensor], moments: Mapping[str, Tensor]
+        self,
+        state: LoopState,
+        weights: Mapping[str, Tensor],
+        moments: Mapping[str, Tensor],
+        mean: Mapping[str, Tensor],
     ) -> Path:
         """Write a snapshot, whole or not at all, then remove the oldest beyond `keep`."""
         place = self.place(state.step)
@@ -123,9 +131,11 @@ class Snapshots:
         with whole_folder(place) as folder:
             write_tensors(folder / MODEL, weights, {})
             write_tensors(folder / OPTIMIZER, moments, {})
+            if mean:
+                write_tensors(folder / MEAN, mean, {})
             write_json(folder / STATE, {"state": asdict(state), "machine": machine_facts()})
-            sums = {name: sha256_of(folder / name) for name in (MODEL, OPTIMIZER, STATE)}
-            write_json(folder / SUMS, sums)
+            names = sorted(path.name for path in folder.iterdir())
+            write_json(folder / SUMS, {name: sha256_of(folder / name) for name in names})
         for old in self.all()[: -self.keep]:
             shutil.rmtree(old)
         return place
@@ -160,7 +170,7 @@ def read_snapshot(folder: Path) -> Snapshot:
         CheckpointError: If a file is absent or is not what was written.
     """
     sums = read_json(folder / SUMS)
-    for name in (MODEL, OPTIMIZER, STATE):
+    for name in sorted({MODEL, OPTIMIZER, STATE, *sums}):
         if not (folder / name).is_file():
             raise CheckpointError(f"{name} is missing")
         if sha256_of(folder / name) != sums.get(name):
@@ -173,6 +183,7 @@ def read_snapshot(folder: Path) -> Snapshot:
         LoopState(**values["state"]),
         read_tensors(folder / MODEL),
         read_tensors(folder / OPTIMIZER),
+        read_tensors(folder / MEAN) if MEAN in sums else {},
         values["machine"],
     )
 

@@ -51,7 +51,9 @@ def check_disk(run: Run, folder: Path) -> None:
     """Refuse a run whose snapshots would not fit on the disk."""
     size = 4 * count(run.model.parameters())
     trained = 4 * count(p for p in run.model.parameters() if p.requires_grad)
-    needed = (run.config.keep_snapshots + 1) * (size + 2 * trained) + 2 * size + SPARE_BYTES
+    mean = trained if run.config.average_points else 0
+    snapshot = size + 2 * trained + mean
+    needed = (run.config.keep_snapshots + 1) * snapshot + 2 * size + SPARE_BYTES
     place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(place).free
     if run.snapshots is not None and free < needed:

@@ -195,6 +195,40 @@ def test_resumed_after_any_step_it_ends_with_the_same_bits(tmp_path: Path, preci
         assert torch.equal(all_weights(run.model), all_weights(whole.model))
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_run_ends_with_the_mean_of_its_last_weights_also_when_resumed(
+    tmp_path: Path, at_once: bool
+) -> None:
+    plain = make_run(snapshots=Snapshots(tmp_path / "plain", keep=9), snapshot_steps=1)
+    list(train(plain))
+    points = [read_snapshot(path).weights for path in Snapshots(tmp_path / "plain", keep=9).all()]
+    settings: dict[str, Any] = {"average_points": 3, "average_share": 0.5, "snapshot_steps": 1}
+    run = make_run(snapshots=Snapshots(tmp_path / "mean", keep=9), **settings)
+    list(train(run))
+    if not at_once:
+        start = read_snapshot(tmp_path / "mean" / "step-00000005")
+        unbroken = all_weights(run.model)
+        run = make_run(**settings)
+        list(train(run, start=start))
+        assert torch.equal(all_weights(run.model), unbroken)
+    assert len(points) == 6
+    for name, weight in run.model.named_parameters():
+        mean = torch.stack([point[name] for point in points[3:]]).mean(0)
+        torch.testing.assert_close(weight.detach(), mean)
+
+
+def test_the_mean_is_what_is_scored_after_the_last_step() -> None:
+    seen: list[torch.Tensor] = []
+
+    def score() -> Mapping[str, float]:
+        seen.append(all_weights(run.model))
+        return {"loss": 1.0}
+
+    run = make_run(score, average_points=2)
+    list(train(run))
+    assert torch.equal(seen[-1], all_weights(run.model))
+
+
 def test_recomputing_changes_no_bit_even_with_dropout() -> None:
     plain, again = make_run(attention_dropout=0.0), make_run(recompute=True)
     for run in (plain, again):

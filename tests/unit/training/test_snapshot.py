@@ -15,13 +15,20 @@ from zhixing.training.snapshot import (
     restore_moments,
 )
 
-FILES = ["model.safetensors", "optimizer.safetensors", "state.json", "sha256.json"]
+FILES = [
+    "model.safetensors",
+    "optimizer.safetensors",
+    "mean.safetensors",
+    "state.json",
+    "sha256.json",
+]
 
 
 def write(snapshots: Snapshots, step: int) -> Path:
     """Write a snapshot whose weights tell its step."""
     state = LoopState(step=step, epoch=1, batch=2, best=0.5, first_loss=0.1 + 0.2)
-    return snapshots.write(state, {"a": torch.full((3,), float(step))}, {"a|step": torch.ones(1)})
+    weights, moments = {"a": torch.full((3,), float(step))}, {"a|step": torch.ones(1)}
+    return snapshots.write(state, weights, moments, {"a": torch.full((3,), 0.5)})
 
 
 def flip(path: Path) -> None:
@@ -38,6 +45,7 @@ def test_what_was_written_is_read_back_to_the_last_bit(tmp_path: Path) -> None:
     assert found.state == LoopState(step=7, epoch=1, batch=2, best=0.5, first_loss=0.1 + 0.2)
     assert torch.equal(found.weights["a"], torch.full((3,), 7.0))
     assert torch.equal(found.moments["a|step"], torch.ones(1))
+    assert torch.equal(found.mean["a"], torch.full((3,), 0.5))
     assert found.machine == machine_facts()
     assert differences(found.machine) == []
 
@@ -93,7 +101,7 @@ def test_a_file_that_is_cut_short_is_found(tmp_path: Path, name: str, share: flo
     assert Snapshots(tmp_path, keep=1).newest()[0] is None
 
 
-@pytest.mark.parametrize("name", FILES[:3])
+@pytest.mark.parametrize("name", FILES[:4])
 def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
     path = write(Snapshots(tmp_path, keep=1), 2)
     (path / name).unlink()

@@ -21,8 +21,10 @@ from zhixing.layers.rectangles import (
     Group,
     allowed_scores,
     cells_of_rows,
+    filled_columns,
     plan_groups,
     rectangle,
+    spare_columns,
 )
 
 
@@ -144,17 +146,21 @@ def attend(
         same_offset=bias is not None,
         spare_scores=SPARE_SCORES if query.requires_grad else 0,
     )
+    may_fill = not (is_causal or query.requires_grad or bias is not None)
     results = []
     for number, group in enumerate(groups):
         own = rectangle(query, lengths, group.sequences, group.own, group.start)
+        width = filled_columns(group, query) if may_fill else group.attended
+        start = group.attended_start if width == group.attended else None
         keys, values = (
-            rectangle(x, attended_lengths, group.sequences, group.attended, group.attended_start)
-            for x in (key, value)
+            rectangle(x, attended_lengths, group.sequences, width, start) for x in (key, value)
         )
         is_square = is_causal and all(lengths[i] == attended_lengths[i] for i in group.sequences)
         mask = None
         if not (group.is_even or is_square) or (is_causal and not is_square):
             mask = allowed_scores(group, lengths, attended_lengths, is_causal).to(query.device)
+        elif width != group.attended:
+            mask = spare_columns(group.attended, width, query.dtype)
         if bias is not None:
             mask = _biased(bias, group, mask, query, is_square)
             is_square = False

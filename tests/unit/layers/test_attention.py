@@ -147,6 +147,21 @@ def test_the_fast_path_equals_the_plain_one(
     assert difference.abs().max() < 1e-10
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 2e-2)])
+@pytest.mark.parametrize("name", ["equal", "equal but not in a row", "far apart"])
+@pytest.mark.parametrize("more", range(8, 25))
+def test_columns_that_were_filled_up_change_nothing(
+    name: str, dtype: torch.dtype, tolerance: float, more: int
+) -> None:
+    lengths = LENGTHS[name]
+    attended = tuple(length + more for length in lengths)
+    batch = [x.to(dtype) for x in _batch(lengths, attended)]
+    found = attend(*batch, lengths=lengths, attended_lengths=attended)
+    exact = [x.double() for x in batch]
+    plain = attend_plainly(*exact, lengths=lengths, attended_lengths=attended)
+    assert (found - plain).abs().max() < tolerance * plain.abs().max()
+
+
 def test_more_own_than_attended_positions_are_welcome_where_nothing_is_causal() -> None:
     batch = _batch((9, 3), (2, 4))
     for bias in (None, LinearBias(HEADS)):

@@ -8,8 +8,10 @@ from zhixing.layers.rectangles import (
     Group,
     allowed_scores,
     cells_of_rows,
+    filled_columns,
     plan_groups,
     rectangle,
+    spare_columns,
 )
 
 
@@ -104,3 +106,31 @@ def test_the_scores_that_count_are_those_of_the_own_sequence(is_causal: bool) ->
     assert allowed[0, 0].int().tolist() == first
     # The second own row of the second sequence is spare; it sees something, or it would be NaN.
     assert allowed[1, 0].int().tolist() == [[1, 1, 0], [1, 1, 0]]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "attended", "width"),
+    [
+        (torch.bfloat16, 96, 96),
+        (torch.bfloat16, 97, 112),
+        (torch.float32, 97, 97),
+        (torch.float32, 102, 112),
+        (torch.bfloat16, 7, 7),
+        (torch.float64, 102, 102),
+    ],
+)
+def test_columns_are_filled_up_where_the_rest_of_a_row_would_cost_more(
+    dtype: torch.dtype, attended: int, width: int
+) -> None:
+    group = Group((0, 1), own=3, attended=attended, is_even=True, start=0, attended_start=0)
+    assert filled_columns(group, torch.zeros(6, 1, 4, dtype=dtype)) == width
+
+
+def test_a_rectangle_that_is_masked_anyhow_is_not_filled_up() -> None:
+    group = Group((0, 1), own=3, attended=97, is_even=False, start=None, attended_start=None)
+    assert filled_columns(group, torch.zeros(6, 1, 4, dtype=torch.bfloat16)) == 97
+
+
+def test_a_filled_column_has_no_weight() -> None:
+    weights = (torch.ones(1, 1, 2, 5) + spare_columns(3, 5, torch.float32)).softmax(-1)
+    assert weights[0, 0].tolist() == [pytest.approx([1 / 3, 1 / 3, 1 / 3, 0.0, 0.0])] * 2

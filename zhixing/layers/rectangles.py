@@ -17,8 +17,10 @@ SPARE_SCORES = 2048
 
 # The CPU's fused kernel takes so many scores at once, and what is left of a row one by one: on one
 # core 127 columns take twice as long as 128 (bfloat16, 3 x 12 heads of 32). So columns are filled
-# up where more is left than the copy and the mask are worth; measured with 7 to 250 columns.
+# up where more is left than the copy and the mask are worth; measured with 7 to 250 columns. Ten
+# rows gain less than the copy costs: three percent of the time of one short text.
 KERNEL_COLUMNS = 16
+ROWS_WORTH_FILLING = 32
 WORTH_FILLING = {torch.bfloat16: 1, torch.float32: 6}
 
 
@@ -145,7 +147,8 @@ def filled_columns(group: Group, query: Float[Tensor, "N H K"]) -> int:
     """Tell how many columns of scores an even rectangle takes the least time with."""
     left = group.attended % KERNEL_COLUMNS
     least = WORTH_FILLING.get(query.dtype) if query.is_cpu and group.is_even else None
-    if least is None or left < least or group.attended < KERNEL_COLUMNS // 2:
+    few = len(group.sequences) * group.own < ROWS_WORTH_FILLING
+    if least is None or left < least or few or group.attended < KERNEL_COLUMNS // 2:
         return group.attended
     return group.attended - left + KERNEL_COLUMNS
 

@@ -153,7 +153,7 @@ def test_the_fast_path_equals_the_plain_one(
 def test_columns_that_were_filled_up_change_nothing(
     name: str, dtype: torch.dtype, tolerance: float, more: int
 ) -> None:
-    lengths = LENGTHS[name]
+    lengths = LENGTHS[name] * 8
     attended = tuple(length + more for length in lengths)
     batch = [x.to(dtype) for x in _batch(lengths, attended)]
     found = attend(*batch, lengths=lengths, attended_lengths=attended)

@@ -122,13 +122,18 @@ def test_the_scores_that_count_are_those_of_the_own_sequence(is_causal: bool) ->
 def test_columns_are_filled_up_where_the_rest_of_a_row_would_cost_more(
     dtype: torch.dtype, attended: int, width: int
 ) -> None:
-    group = Group((0, 1), own=3, attended=attended, is_even=True, start=0, attended_start=0)
-    assert filled_columns(group, torch.zeros(6, 1, 4, dtype=dtype)) == width
+    group = Group((0, 1), own=16, attended=attended, is_even=True, start=0, attended_start=0)
+    assert filled_columns(group, torch.zeros(32, 1, 4, dtype=dtype)) == width
+
+
+def test_a_few_rows_are_not_worth_filling_up() -> None:
+    group = Group((0,), own=31, attended=97, is_even=True, start=0, attended_start=0)
+    assert filled_columns(group, torch.zeros(31, 1, 4, dtype=torch.bfloat16)) == 97
 
 
 def test_a_rectangle_that_is_masked_anyhow_is_not_filled_up() -> None:
-    group = Group((0, 1), own=3, attended=97, is_even=False, start=None, attended_start=None)
-    assert filled_columns(group, torch.zeros(6, 1, 4, dtype=torch.bfloat16)) == 97
+    group = Group((0, 1), own=16, attended=97, is_even=False, start=None, attended_start=None)
+    assert filled_columns(group, torch.zeros(32, 1, 4, dtype=torch.bfloat16)) == 97
 
 
 def test_a_filled_column_has_no_weight() -> None:

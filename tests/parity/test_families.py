@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tokenizers
 import torch
 import transformers
+from parity.reference import SEEN, TOLERANCE, VOCAB, words
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import (
@@ -23,7 +23,6 @@ from transformers import (
     AutoModelForMaskedLM,
     AutoModelForSequenceClassification,
     AutoTokenizer,
-    PreTrainedTokenizerFast,
 )
 
 from zhixing.checkpoints.pretrained import Pretrained, load_pretrained, save_pretrained
@@ -31,9 +30,6 @@ from zhixing.layers.feed_forward import activation_named
 from zhixing.layers.ragged import Ragged
 from zhixing.models.transformer import Transformer
 
-TOLERANCE = 1e-9
-SEEN = 10 * TOLERANCE
-VOCAB = 40
 LENGTHS = (5, 1, 12, 3)
 BERT = {
     "vocab_size": VOCAB,
@@ -94,23 +90,6 @@ VARIED = [
     Case("Bert", "ForPreTraining"),
     Case("DistilBert", CLASSIFIER, {"seq_classif_dropout": 0.4, "num_labels": 1}),
 ]
-
-
-def words() -> PreTrainedTokenizerFast:
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    pieces = [*special, *(f"w{i}" for i in range(VOCAB - len(special)))]
-    backend = tokenizers.Tokenizer(
-        tokenizers.models.WordLevel({piece: i for i, piece in enumerate(pieces)}, "[UNK]")
-    )
-    backend.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=backend,
-        pad_token="[PAD]",
-        unk_token="[UNK]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        mask_token="[MASK]",
-    )
 
 
 def publish(case: Case, folder: Path, **options: Any) -> nn.Module:

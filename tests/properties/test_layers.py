@@ -1,7 +1,5 @@
 """What holds of the layers for every batch, not only for the few in the unit tests."""
 
-from itertools import pairwise
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,8 +7,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from zhixing.layers.attention import attend, attend_plainly
-from zhixing.layers.block import Block, Surroundings
-from zhixing.layers.cache import LayerCache
+from zhixing.layers.block import Block, BlockForm, StepPlace, Surroundings
+from zhixing.layers.cache import Ancestry, LayerCache
 from zhixing.layers.dropout import Noise, drop
 from zhixing.layers.positions import Convolutional, LinearBias, PositionBias, RelativeBias, Rotary
 from zhixing.layers.ragged import Ragged, position_numbers, sequence_means, starts
@@ -48,14 +46,10 @@ norms = st.sampled_from(["pre", "post"])
 
 
 def _block(norm: NormPlace, dtype: torch.dtype = torch.float64) -> Block:
-    block = Block(
-        SIZE,
-        num_heads=HEADS,
-        feed_forward_size=12,
-        activation="gelu",
-        norm=norm,
-        norm_eps=1e-5,
+    form = BlockForm(
+        num_heads=HEADS, feed_forward_size=12, activation="gelu", norm=norm, norm_eps=1e-5
     )
+    block = Block(SIZE, form)
     return _drawn(block).to(dtype)
 
 
@@ -190,34 +184,57 @@ def test_the_future_changes_no_past_value(
 
 
 @quick
-@given(lengths=short_batches, norm=norms, surroundings=surrounded, data=st.data(), seed=seeds)
+@given(
+    sequences=st.integers(1, 4),
+    length=st.integers(1, 8),
+    norm=norms,
+    surroundings=surrounded,
+    data=st.data(),
+    seed=seeds,
+)
 def test_cached_equals_uncached(
-    lengths: tuple[int, ...],
+    sequences: int,
+    length: int,
     norm: NormPlace,
     surroundings: Surroundings,
     data: st.DataObject,
     seed: int,
 ) -> None:
-    block, batch = _block(norm), Ragged(_random(sum(lengths), SIZE, seed=seed), lengths)
-    # A step brings every sequence at least one token, so all have as many steps as the shortest.
-    num_cuts = data.draw(st.integers(0, min(lengths) - 1))
-    cuts = [sorted(data.draw(st.permutations(range(1, length)))[:num_cuts]) for length in lengths]
-    edges = [[0, *inner, length] for inner, length in zip(cuts, lengths, strict=True)]
-    steps = [list(pairwise(edge)) for edge in edges]
+    block = _block(norm)
+    texts = [[_random(0, SIZE, seed=seed)] for _ in range(sequences)]
     like = torch.zeros(1, HEADS, SIZE // HEADS, dtype=torch.float64)
-    cache = LayerCache.empty(like, sequences=len(lengths))
-    found: list[list[Tensor]] = [[] for _ in lengths]
-    for step in range(num_cuts + 1):
-        new = Ragged.of(
-            part[slice(*own[step])] for part, own in zip(batch.split(), steps, strict=True)
+    cache = LayerCache.empty(like, sequences=sequences)
+    ancestry = Ancestry.empty(sequences, torch.float64, like.device)
+    width = 1
+    for step in range(length):
+        if step:
+            # Whatever a beam search may choose: other hypotheses, more or fewer, and some
+            # sequences that end.
+            old, width = width, data.draw(st.integers(1, 3))
+            chosen = [
+                data.draw(st.lists(st.integers(0, old - 1), min_size=width, max_size=width))
+                for _ in texts[::old]
+            ]
+            ancestry.descend(torch.tensor(chosen))
+            texts = [texts[i * old + j] for i, own in enumerate(chosen) for j in own]
+            order = data.draw(st.permutations(range(len(texts) // width)))
+            order = order[: data.draw(st.integers(1, len(order)))]
+            cache = cache.keep(order)
+            ancestry.keep(order)
+            texts = [texts[i * width + j] for i in order for j in range(width)]
+        new = _random(len(texts), SIZE, seed=seed + step + 1)
+        texts = [[*text, part] for text, part in zip(texts, new.split(1), strict=True)]
+        ancestry.grow()
+        place = StepPlace(
+            position=step,
+            scores_added=ancestry.scores_added(surroundings.bias),
+            rotary=surroundings.rotary,
         )
-        result, cache = block.step(new.values, new.lengths, surroundings, cache)
-        for place, part in zip(found, new.with_values(result).split(), strict=True):
-            place.append(part)
-    assert cache.lengths == lengths
-    at_once = block(batch.values, lengths, surroundings)
-    in_steps = torch.cat([part for place in found for part in place])
-    assert (in_steps - at_once).abs().max() < 1e-10
+        found, cache = block.step(new, place, cache)
+        batch = Ragged.of(torch.cat(text) for text in texts)
+        at_once = block(batch.values, batch.lengths, surroundings)
+        last = torch.tensor([start + step for start in starts(batch.lengths)])
+        assert (found - at_once[last]).abs().max() < 1e-10
 
 
 @quick

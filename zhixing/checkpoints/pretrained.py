@@ -31,7 +31,7 @@ from zhixing.tokenization.tokenizer import Tokenizer
 
 CONFIG = "config.json"
 POOLER = ("pooler.weight", "pooler.bias")
-HEAD_PARTS = ("pooler.", "classification.", "vocabulary.")
+HEAD_PARTS = ("pooler.", "classification.", "vocabulary.", "next_token.")
 
 
 @dataclass(frozen=True)
@@ -104,10 +104,11 @@ def load_pretrained(
     if values.get("quantization") == "int8":
         model = _load_int8(config, theirs, folder)
         return Pretrained(model, tokenizer, card, values["model_type"], values)
-    names = family.weight_names(config).expanded(config.encoder_layers)
+    config = _tied_as_found(family, config, theirs)
+    names = _names_of(family, config)
     if not keeps_head:
         theirs = _without_other_head(theirs, names, config)
-    reading = read_weights(names, theirs)
+    reading = _with_output_bias(read_weights(names, theirs), config)
     if config.head == "none" and config.has_pooler and set(POOLER) <= set(reading.missing):
         config = replace(config, has_pooler=False)
         rest = tuple(name for name in reading.missing if name not in POOLER)
@@ -135,6 +136,40 @@ def with_head(
     labels = {str(i): f"{i}" for i in range(num_classes)}
     named = [architecture_named(family.ARCHITECTURES, head)]
     return family.read_config({**values, "architectures": named, "id2label": labels})
+
+
+def _names_of(family: Family, config: ModelConfig) -> WeightNames:
+    return family.weight_names(config).expanded(config.encoder_layers, config.decoder_layers)
+
+
+def _tied_as_found(
+    family: Family, config: ModelConfig, theirs: Mapping[str, Tensor]
+) -> ModelConfig:
+    """Believe the weights where config.json says of the output that it is tied, or is not.
+
+    FLAN-T5 saved by a recent version of the reference library says so and is not.
+    """
+    output = "lm_head.weight"
+    if config.head != "next_token":
+        return config
+    tied = replace(config, tie_output=True)
+    source = family.weight_names(tied).tied.get(output)
+    tables = [name for name in theirs if source and f".{name}".endswith(f".{source}")]
+    if not tables:
+        return config
+    if output not in theirs or torch.equal(theirs[tables[0]], theirs[output]):
+        return tied
+    return replace(config, tie_output=False)
+
+
+def _with_output_bias(reading: Reading, config: ModelConfig) -> Reading:
+    """Let nothing be added to the logits where a checkpoint does not say what."""
+    bias = "next_token.output.bias"
+    if bias not in reading.missing:
+        return reading
+    zeros = torch.zeros(config.decoder_vocab_size or config.vocab_size)
+    missing = tuple(name for name in reading.missing if name != bias)
+    return replace(reading, weights={**reading.weights, bias: zeros}, missing=missing)
 
 
 def _checked_config(values: Mapping[str, Any], folder: Path) -> tuple[Family, ModelConfig]:
@@ -281,7 +316,7 @@ def write_model_files(
         tensors: Mapping[str, Tensor] = model.state_dict()
     else:
         parameters = dict(model.named_parameters())
-        names = family.weight_names(config).expanded(config.encoder_layers)
+        names = _names_of(family, config)
         tensors = write_weights(names, parameters)
         if dtype is not None:
             tensors = {name: tensor.to(dtype) for name, tensor in tensors.items()}

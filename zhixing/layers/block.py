@@ -2,21 +2,23 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from typing import TypeVar
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from zhixing.errors import DataError
-from zhixing.layers.cache import LayerCache
+from zhixing.layers.cache import LayerCache, Remembered
 from zhixing.layers.dropout import Noise
 from zhixing.layers.feed_forward import FeedForward
 from zhixing.layers.multi_head import MultiHeadAttention
+from zhixing.layers.norm import NormKind
 from zhixing.layers.positions import PositionBias, Rotary
-from zhixing.layers.ragged import position_numbers
 from zhixing.layers.residual import NormPlace, Residual
 from zhixing.layers.tap import Tap
+
+MemoryKind = TypeVar("MemoryKind")
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,66 @@ class Surroundings:
     attention_dropout: float = 0.0
 
 
+@dataclass(frozen=True)
+class StepPlace:
+    """What all blocks of a stack are told alike at one step of a decoder.
+
+    Attributes:
+        position: Of the new tokens, in their sequences.
+        scores_added: What hides the cells of other hypotheses, and a bias by distance.
+        rotary: Turns queries and keys, where positions are rotary.
+    """
+
+    position: int
+    scores_added: Float[Tensor, "#B #H W S"] | None
+    rotary: Rotary | None
+
+
+@dataclass(frozen=True)
+class BlockForm:
+    """Say how the parts of a block are made.
+
+    Attributes:
+        num_heads, head_size: Of the attention; without a size they share the hidden one.
+        feed_forward_size: Width inside the feed-forward network.
+        activation: Inside it.
+        is_gated: It multiplies two products, see `FeedForward`.
+        norm: Where residuals are normalized.
+        norm_kind: How.
+        norm_eps: Added to the variance.
+        bias: Products add something.
+        scales_scores: See `MultiHeadAttention`.
+    """
+
+    num_heads: int
+    feed_forward_size: int
+    activation: str
+    norm: NormPlace
+    norm_eps: float
+    head_size: int | None = None
+    is_gated: bool = False
+    norm_kind: NormKind = "layer"
+    bias: bool = True
+    scales_scores: bool = True
+
+    def attention(self, hidden_size: int, *, is_cross: bool = False) -> MultiHeadAttention:
+        """Make the attention to the own sequence, or to a memory."""
+        return MultiHeadAttention(
+            hidden_size,
+            self.num_heads,
+            head_size=self.head_size,
+            is_cross=is_cross,
+            bias=self.bias,
+            scales_scores=self.scales_scores,
+        )
+
+    def residual(self, hidden_size: int) -> Residual:
+        """Make the connection around a sublayer."""
+        return Residual(
+            hidden_size, norm=self.norm, norm_eps=self.norm_eps, norm_kind=self.norm_kind
+        )
+
+
 class Memory:
     """An encoder's output, as a decoder's blocks attend to it."""
 
@@ -54,26 +116,24 @@ class Block(nn.Module):
     """
 
     def __init__(
-        self,
-        hidden_size: int,
-        *,
-        num_heads: int,
-        feed_forward_size: int,
-        activation: str,
-        norm: NormPlace,
-        norm_eps: float,
-        has_cross_attention: bool = False,
+        self, hidden_size: int, form: BlockForm, *, has_cross_attention: bool = False
     ) -> None:
         super().__init__()
-        self.attention = MultiHeadAttention(hidden_size, num_heads)
-        self.attention_residual = Residual(hidden_size, norm=norm, norm_eps=norm_eps)
+        self.attention = form.attention(hidden_size)
+        self.attention_residual = form.residual(hidden_size)
         self.cross_attention: MultiHeadAttention | None = None
         self.cross_residual: Residual | None = None
         if has_cross_attention:
-            self.cross_attention = MultiHeadAttention(hidden_size, num_heads, is_cross=True)
-            self.cross_residual = Residual(hidden_size, norm=norm, norm_eps=norm_eps)
-        self.feed_forward = FeedForward(hidden_size, feed_forward_size, activation=activation)
-        self.feed_forward_residual = Residual(hidden_size, norm=norm, norm_eps=norm_eps)
+            self.cross_attention = form.attention(hidden_size, is_cross=True)
+            self.cross_residual = form.residual(hidden_size)
+        self.feed_forward = FeedForward(
+            hidden_size,
+            form.feed_forward_size,
+            activation=form.activation,
+            is_gated=form.is_gated,
+            bias=form.bias,
+        )
+        self.feed_forward_residual = form.residual(hidden_size)
         self.result = Tap()
 
     def forward(
@@ -85,100 +145,108 @@ class Block(nn.Module):
         memory: Memory | None = None,
         noise: Noise | None = None,
     ) -> Float[Tensor, "N D"]:
-        """Read all positions of every sequence at once."""
-        place = None if noise is None else noise.at("weights")
-        return self._assemble(
-            x,
-            lengths,
-            surroundings,
-            self_attention=lambda y: self.attention(
+        """Read all positions of every sequence at once.
+
+        Raises:
+            DataError: If the block attends to a memory and there is none.
+        """
+        rate = surroundings.attention_dropout
+        place, cross_place = (
+            None if noise is None else noise.at(name) for name in ("weights", "cross weights")
+        )
+
+        def self_attention(y: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
+            return self.attention(
                 y,
                 lengths,
                 is_causal=surroundings.is_causal,
                 rotary=surroundings.rotary,
                 bias=surroundings.bias,
-                dropout=surroundings.attention_dropout,
+                dropout=rate,
                 noise=place,
-            ),
-            memory=memory,
-            noise=noise,
-        )
+            )
+
+        def cross_attention(y: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
+            crossing, seen = self._crossing(memory)
+            key, value = crossing.remember(seen.values)
+            return crossing.ask(
+                y,
+                lengths=lengths,
+                key=key,
+                value=value,
+                memory_lengths=seen.lengths,
+                dropout=rate,
+                noise=cross_place,
+            )
+
+        return self._assemble(x, self_attention, cross_attention, surroundings.dropout, noise)
+
+    def remember(self, memory: Memory, mask: Float[Tensor, "B 1 1 S"] | None) -> Remembered | None:
+        """Give what steps will need of a memory; None where the block attends to none.
+
+        Args:
+            memory: An encoder's output.
+            mask: `spare_mask` of its lengths.
+        """
+        if self.cross_attention is None:
+            return None
+        key, value = self.cross_attention.remember(memory.values)
+        return Remembered.of(key, value, memory.lengths, mask)
 
     def step(
         self,
         x: Float[Tensor, "N D"],
-        lengths: tuple[int, ...],
-        surroundings: Surroundings,
+        place: StepPlace,
         cache: LayerCache,
-        *,
-        memory: Memory | None = None,
+        remembered: Remembered | None = None,
     ) -> tuple[Float[Tensor, "N D"], LayerCache]:
-        """Read new positions of every sequence, after those the cache remembers.
+        """Read one new position of every hypothesis, after those the cache remembers.
 
         The result equals the last positions of `forward` over all of them. The cache that is
         passed in is consumed.
+
+        Args:
+            x: The hypotheses of the first sequence first.
+            place: Where the new positions stand.
+            cache: Keys and values of the positions before.
+            remembered: What `remember` gave.
         """
         grown: list[LayerCache] = []
 
         def self_attention(y: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
-            key_positions = _positions_after(cache.lengths, lengths, y)
-            query, key, value = self.attention.project(
-                y, rotary=surroundings.rotary, positions=key_positions
-            )
-            grown.append(cache.append(key, value, lengths))
-            keys, values = grown[0].ragged()
-            return self.attention.attend_to(
-                query,
-                keys,
-                values,
-                lengths=lengths,
-                attended_lengths=grown[0].lengths,
-                is_causal=True,
-                bias=surroundings.bias,
-            )
+            positions = None
+            if place.rotary is not None:
+                positions = torch.full((len(y),), place.position, device=y.device)
+            query, key, value = self.attention.project(y, rotary=place.rotary, positions=positions)
+            grown.append(cache.append(key, value))
+            keys, values = grown[0].cells
+            return self.attention.attend_to_cells(query, keys, values, place.scores_added)
 
-        x = self._assemble(
-            x, lengths, surroundings, self_attention=self_attention, memory=memory, noise=None
-        )
+        def cross_attention(y: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
+            crossing, seen = self._crossing(remembered)
+            return crossing.attend_to_cells(crossing.question(y), seen.keys, seen.values, seen.mask)
+
+        x = self._assemble(x, self_attention, cross_attention, 0.0, None)
         return x, grown[0]
+
+    def _crossing(self, memory: MemoryKind | None) -> tuple[MultiHeadAttention, MemoryKind]:
+        if memory is None or self.cross_attention is None:
+            raise DataError("this block attends to a memory, but none was given; encode first")
+        return self.cross_attention, memory
 
     def _assemble(
         self,
         x: Float[Tensor, "N D"],
-        lengths: tuple[int, ...],
-        surroundings: Surroundings,
-        *,
         self_attention: Callable[[Tensor], Tensor],
-        memory: Memory | None,
+        cross_attention: Callable[[Tensor], Tensor],
+        dropout: float,
         noise: Noise | None,
     ) -> Float[Tensor, "N D"]:
         """Say once in which order the sublayers stand."""
-        rate = surroundings.dropout
         places = [None if noise is None else noise.at(name) for name in ("self", "cross", "ff")]
-        x = self.attention_residual(x, self_attention, dropout=rate, noise=places[0])
-        if self.cross_attention is not None and self.cross_residual is not None:
-            if memory is None:
-                raise DataError("this block attends to a memory, but none was given; encode first")
-            key, value = self.cross_attention.remember(memory.values)
-            attend = partial(
-                self.cross_attention.ask,
-                key=key,
-                value=value,
-                memory_lengths=memory.lengths,
-                dropout=surroundings.attention_dropout,
-                noise=None if noise is None else noise.at("cross weights"),
-            )
-            x = self.cross_residual(
-                x, lambda y: attend(y, lengths=lengths), dropout=rate, noise=places[1]
-            )
-        x = self.feed_forward_residual(x, self.feed_forward, dropout=rate, noise=places[2])
+        x = self.attention_residual(x, self_attention, dropout=dropout, noise=places[0])
+        if self.cross_residual is not None:
+            x = self.cross_residual(x, cross_attention, dropout=dropout, noise=places[1])
+        x = self.feed_forward_residual(x, self.feed_forward, dropout=dropout, noise=places[2])
         result: Tensor = self.result(x)
         return result
-
-
-def _positions_after(
-    before: tuple[int, ...], lengths: tuple[int, ...], x: Float[Tensor, "N D"]
-) -> Int[Tensor, " N"]:
-    counts = torch.tensor(lengths, device=x.device)
-    first = torch.tensor(before, device=x.device).repeat_interleave(counts)
-    return position_numbers(lengths, x.device) + first

@@ -32,16 +32,38 @@ def activation_named(name: str) -> Callable[[Tensor], Tensor]:
 class FeedForward(nn.Module):
     """Expand every position, apply the activation, contract; no position sees another.
 
+    Args:
+        hidden_size: Width in and out.
+        feed_forward_size: Width inside.
+        activation: What stands inside.
+        is_gated: The activation of one product is multiplied by another product. Both come from
+            one matrix, the activation's first.
+        bias: The products add something.
+
     Source:
-        Vaswani et al. 2017, arXiv:1706.03762, equation 2 (there with ReLU).
+        Vaswani et al. 2017, arXiv:1706.03762, equation 2 (there with ReLU); gated, Shazeer 2020,
+        arXiv:2002.05202, equation 6.
     """
 
-    def __init__(self, hidden_size: int, feed_forward_size: int, *, activation: str) -> None:
+    def __init__(
+        self,
+        hidden_size: int,
+        feed_forward_size: int,
+        *,
+        activation: str,
+        is_gated: bool = False,
+        bias: bool = True,
+    ) -> None:
         super().__init__()
-        self.expand = nn.Linear(hidden_size, feed_forward_size)
-        self.contract = nn.Linear(feed_forward_size, hidden_size)
+        inside = 2 * feed_forward_size if is_gated else feed_forward_size
+        self.expand = nn.Linear(hidden_size, inside, bias=bias)
+        self.contract = nn.Linear(feed_forward_size, hidden_size, bias=bias)
         self.activation = activation_named(activation)
+        self.is_gated = is_gated
 
     def forward(self, x: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
         """Give max(0, x W1 + b1) W2 + b2, with the chosen activation for the max."""
+        if self.is_gated:
+            active, factor = self.expand(x).chunk(2, dim=-1)
+            return self.contract(self.activation(active) * factor)
         return self.contract(self.activation(self.expand(x)))

@@ -1,11 +1,14 @@
 """Multi-head attention: the projections around `attend`."""
 
+import math
+
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from zhixing.errors import ConfigError
 from zhixing.layers.attention import attend, attend_plainly
 from zhixing.layers.dropout import Noise
+from zhixing.layers.fused import fused_attention
 from zhixing.layers.positions import PositionBias, Rotary
 from zhixing.layers.ragged import position_numbers
 from zhixing.layers.tap import Tap
@@ -17,13 +20,31 @@ class MultiHeadAttention(nn.Module):
     Queries, keys and values of self-attention come from one product: one large kernel instead of
     three small ones.
 
+    Args:
+        hidden_size: Width in and out.
+        num_heads: Heads side by side.
+        head_size: Width of each; None to part the hidden size among them.
+        is_cross: Attend to a memory.
+        bias: The products add something.
+        scales_scores: Divide scores by the root of the head size; T5 does not.
+
     Source:
-        Vaswani et al. 2017, arXiv:1706.03762, section 3.2.2.
+        Vaswani et al. 2017, arXiv:1706.03762, section 3.2.2; Raffel et al. 2020,
+        arXiv:1910.10683, for scores that are not divided.
     """
 
-    def __init__(self, hidden_size: int, num_heads: int, *, is_cross: bool = False) -> None:
+    def __init__(
+        self,
+        hidden_size: int,
+        num_heads: int,
+        *,
+        head_size: int | None = None,
+        is_cross: bool = False,
+        bias: bool = True,
+        scales_scores: bool = True,
+    ) -> None:
         super().__init__()
-        if hidden_size % num_heads:
+        if head_size is None and hidden_size % num_heads:
             below = hidden_size // num_heads * num_heads
             fit = " and ".join(str(n) for n in (below, below + num_heads) if n)
             raise ConfigError(
@@ -31,14 +52,17 @@ class MultiHeadAttention(nn.Module):
                 f"{fit} would fit"
             )
         self.num_heads = num_heads
-        self.head_size = hidden_size // num_heads
+        self.head_size = head_size or hidden_size // num_heads
         self.is_cross = is_cross
+        # Scores are divided by this further down; where they should not be, queries are larger.
+        self.query_factor = 1.0 if scales_scores else math.sqrt(self.head_size)
+        inside = num_heads * self.head_size
         if is_cross:
-            self.query = nn.Linear(hidden_size, hidden_size)
-            self.key_value = nn.Linear(hidden_size, 2 * hidden_size)
+            self.query = nn.Linear(hidden_size, inside, bias=bias)
+            self.key_value = nn.Linear(hidden_size, 2 * inside, bias=bias)
         else:
-            self.query_key_value = nn.Linear(hidden_size, 3 * hidden_size)
-        self.output = nn.Linear(hidden_size, hidden_size)
+            self.query_key_value = nn.Linear(hidden_size, 3 * inside, bias=bias)
+        self.output = nn.Linear(inside, hidden_size, bias=bias)
         self.weights = Tap()
 
     def project(
@@ -47,6 +71,8 @@ class MultiHeadAttention(nn.Module):
         """Give queries, keys and values of self-attention, turned where positions are rotary."""
         heads = self.query_key_value(x).view(len(x), 3, self.num_heads, self.head_size)
         query, key, value = heads.unbind(1)
+        if self.query_factor != 1.0:
+            query = query * self.query_factor
         if rotary is not None and positions is not None:
             query, key = rotary(query, positions), rotary(key, positions)
         return query, key, value
@@ -58,6 +84,11 @@ class MultiHeadAttention(nn.Module):
         heads = self.key_value(memory).view(len(memory), 2, self.num_heads, self.head_size)
         key, value = heads.unbind(1)
         return key, value
+
+    def question(self, x: Float[Tensor, "N D"]) -> Float[Tensor, "N H K"]:
+        """Give the queries of cross-attention."""
+        query = self.query(x).view(len(x), self.num_heads, self.head_size)
+        return query if self.query_factor == 1.0 else query * self.query_factor
 
     def ask(
         self,
@@ -71,9 +102,8 @@ class MultiHeadAttention(nn.Module):
         noise: Noise | None = None,
     ) -> Float[Tensor, "N D"]:
         """Let every position attend to the whole memory of its sequence."""
-        query = self.query(x).view(len(x), self.num_heads, self.head_size)
         return self.attend_to(
-            query,
+            self.question(x),
             key,
             value,
             lengths=lengths,
@@ -120,6 +150,29 @@ class MultiHeadAttention(nn.Module):
                 noise=noise,
             )
         joined: Tensor = self.output(result.flatten(1))
+        return joined
+
+    def attend_to_cells(
+        self,
+        query: Float[Tensor, "N H K"],
+        keys: Float[Tensor, "B H S K"],
+        values: Float[Tensor, "B H S K"],
+        mask: Float[Tensor, "#B #H #W S"] | None,
+    ) -> Float[Tensor, "N D"]:
+        """Let the hypotheses of each sequence attend to cells that they share.
+
+        Args:
+            query: Those of the first sequence first, equally many of each.
+            keys: Of each sequence's cells.
+            values: Of each sequence's cells.
+            mask: What is added to scores, in any float type.
+        """
+        if mask is not None:
+            mask = mask.to(query.dtype)
+        count = len(keys)
+        own = query.view(count, -1, self.num_heads, self.head_size).transpose(1, 2)
+        result = fused_attention(own, keys, values, mask=mask, is_causal=False)
+        joined: Tensor = self.output(result.transpose(1, 2).reshape(len(query), -1))
         return joined
 
     def forward(

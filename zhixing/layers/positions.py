@@ -6,6 +6,7 @@ attention scores. A model without any of them sees a bag of tokens.
 """
 
 import math
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -18,9 +19,12 @@ from zhixing.errors import ConfigError
 PositionKind = Literal[
     "none", "learned", "sinusoidal", "rotary", "relative", "linear", "convolution"
 ]
+SinusoidKind = Literal["interleaved", "halves", "halves_inclusive"]
 
 
-def sinusoids(positions: Int[Tensor, " N"], size: int) -> Float[Tensor, "N D"]:
+def sinusoids(
+    positions: Int[Tensor, " N"], size: int, *, kind: SinusoidKind = "interleaved"
+) -> Float[Tensor, "N D"]:
     """Compute the sinusoidal position vectors of the original Transformer.
 
     Dimension 2i holds sin(pos / 10000^(2i/D)) and dimension 2i+1 holds cos of the same angle. The
@@ -30,6 +34,14 @@ def sinusoids(positions: Int[Tensor, " N"], size: int) -> Float[Tensor, "N D"]:
     (pos / 10000)^(2i/D), the angle no longer grows evenly with the position.
     `tests/unit/layers/test_positions.py` shows both.
 
+    Args:
+        positions: Numbers of places.
+        size: D.
+        kind: "interleaved" is the paper's order; "halves" has all sines first and then all
+            cosines, as Marian does; "halves_inclusive" too, and its slowest wave is exactly
+            10000 times as long as its fastest: 10000^(i/(D/2 - 1)), as in tensor2tensor's code,
+            which M2M-100 and fairseq follow.
+
     Source:
         Vaswani et al. 2017, arXiv:1706.03762, section 3.5.
 
@@ -37,22 +49,49 @@ def sinusoids(positions: Int[Tensor, " N"], size: int) -> Float[Tensor, "N D"]:
         >>> sinusoids(torch.tensor([0]), 4).tolist()
         [[0.0, 1.0, 0.0, 1.0]]
     """
-    even = torch.arange(0, size, 2, device=positions.device, dtype=torch.float64)
-    angles = positions.double().unsqueeze(-1) * torch.exp(even * (-math.log(10000.0) / size))
-    both = torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(-2)
+    waves = torch.arange((size + 1) // 2, device=positions.device, dtype=torch.float64)
+    span = max(size // 2 - 1, 1) if kind == "halves_inclusive" else size / 2
+    angles = positions.double().unsqueeze(-1) * torch.exp(waves * (-math.log(10000.0) / span))
+    if kind == "interleaved":
+        both = torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(-2)
+    else:
+        both = torch.cat((angles.sin(), angles.cos()), dim=-1)
     return both[:, :size]
 
 
 class Sinusoidal(nn.Module):
     """Look sinusoidal vectors up; there is nothing to learn and no longest text."""
 
-    def __init__(self, hidden_size: int) -> None:
+    def __init__(self, hidden_size: int, *, kind: SinusoidKind = "interleaved") -> None:
         super().__init__()
         self.hidden_size = hidden_size
+        self.kind = kind
 
-    def forward(self, positions: Int[Tensor, " N"]) -> Float[Tensor, "N D"]:
-        """Give one vector a position number."""
-        return sinusoids(positions, self.hidden_size)
+    def forward(
+        self, positions: Int[Tensor, " N"], *, below: int = 0, dtype: torch.dtype = torch.float64
+    ) -> Float[Tensor, "N D"]:
+        """Give one vector a position number.
+
+        Args:
+            positions: Any places.
+            below: A number that no position reaches, where it is known: then the vectors come
+                from a table that is kept.
+            dtype: Of the vectors.
+        """
+        if not below:
+            return sinusoids(positions, self.hidden_size, kind=self.kind).to(dtype)
+        rows = 1 << max(below - 1, 63).bit_length()
+        table = _sinusoid_table(rows, self.hidden_size, self.kind, dtype, positions.device)
+        return table.index_select(0, positions)
+
+
+@lru_cache(maxsize=16)
+# A prediction may be the first to ask, and what is kept has to serve training too.
+@torch.inference_mode(mode=False)
+def _sinusoid_table(
+    rows: int, size: int, kind: SinusoidKind, dtype: torch.dtype, device: torch.device
+) -> Float[Tensor, "N D"]:
+    return sinusoids(torch.arange(rows), size, kind=kind).to(device, dtype)
 
 
 class Convolutional(nn.Module):

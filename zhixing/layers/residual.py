@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from zhixing.layers.dropout import Noise, drop
+from zhixing.layers.norm import NormKind, norm_named
 
 NormPlace = Literal["pre", "post"]
 
@@ -19,9 +20,16 @@ class Residual(nn.Module):
     norm at its very end, which the stack adds.
     """
 
-    def __init__(self, hidden_size: int, *, norm: NormPlace, norm_eps: float) -> None:
+    def __init__(
+        self,
+        hidden_size: int,
+        *,
+        norm: NormPlace,
+        norm_eps: float,
+        norm_kind: NormKind = "layer",
+    ) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(hidden_size, eps=norm_eps)
+        self.norm = norm_named(norm_kind, hidden_size, eps=norm_eps)
         self.is_pre = norm == "pre"
 
     def forward(

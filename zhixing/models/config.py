@@ -6,10 +6,11 @@ from typing import Any, Literal, get_args, get_origin
 
 from zhixing.errors import ConfigError
 from zhixing.layers.feed_forward import ACTIVATIONS
-from zhixing.layers.positions import PositionKind
+from zhixing.layers.norm import NormKind
+from zhixing.layers.positions import PositionKind, SinusoidKind
 from zhixing.layers.residual import NormPlace
 
-HeadKind = Literal["none", "classification", "vocabulary"]
+HeadKind = Literal["none", "classification", "vocabulary", "next_token"]
 PoolingKind = Literal["first", "mean"]
 WORDS: dict[Any, str] = {
     int: "a whole number",
@@ -28,17 +29,28 @@ class ModelConfig:
         vocab_size: Entries of the token table.
         hidden_size: Width of the residual stream.
         encoder_layers: Blocks that read in both directions.
-        num_heads: Attention heads a block; divides `hidden_size`.
+        decoder_layers: Blocks that see what was written before and the encoder's output.
+        decoder_vocab_size: Entries of a token table of the decoder's own; None for one table.
+        num_heads: Attention heads a block; divides `hidden_size` where there is no `head_size`.
+        head_size: Width of a head; None to share the hidden size.
         feed_forward_size: Width inside the feed-forward network.
         activation: Of the feed-forward network.
+        is_gated: The activation multiplies a second product (T5 1.1).
         norm: Where residuals are normalized.
+        norm_kind: How: "layer", or "rms" without mean and bias (T5).
         norm_eps: Added to the variance.
+        linear_bias: Products inside blocks add something; not in T5.
+        scales_scores: Attention scores are divided by the root of the head size; not in T5.
         positions: How order is told.
+        sinusoid: Order of sines and cosines, see `sinusoids`.
         max_positions: Longest sequence in tokens; None where positions know no end.
         position_offset: Row of the position table for a first token (RoBERTa: 2).
         convolution_width: Neighbourhood of convolutional positions, odd.
+        relative_buckets: Of relative positions, how many distances are told apart.
+        relative_max_distance: From where on they are not.
         token_types: Rows of the token-type table; 0 for none.
         embedding_norm: Normalize the embedded sum.
+        embedding_scale: Multiply token vectors by the root of the hidden size.
         dropout: Rate on sublayer results and embeddings, while training.
         attention_dropout: Rate on attention weights, while training.
         head: What stands on the body.
@@ -50,6 +62,9 @@ class ModelConfig:
         classifier_dropout: Rate before the last layer; None for the rate of `dropout`.
         drops_pooled: Dropout also falls before the head's dense layer (RoBERTa).
         head_activation: Of the vocabulary head.
+        tie_output: The next-token head multiplies by the token table itself.
+        output_bias: It adds something.
+        output_scale: It divides what it reads by the root of the hidden size (T5 1.0).
         initial_std: Spread of freshly drawn weights.
     """
 
@@ -58,15 +73,26 @@ class ModelConfig:
     encoder_layers: int
     num_heads: int
     feed_forward_size: int
+    decoder_layers: int = 0
+    decoder_vocab_size: int | None = None
+    head_size: int | None = None
     activation: str = "gelu"
+    is_gated: bool = False
     norm: NormPlace = "post"
+    norm_kind: NormKind = "layer"
     norm_eps: float = 1e-12
+    linear_bias: bool = True
+    scales_scores: bool = True
     positions: PositionKind = "learned"
+    sinusoid: SinusoidKind = "interleaved"
     max_positions: int | None = 512
     position_offset: int = 0
     convolution_width: int = 7
+    relative_buckets: int = 32
+    relative_max_distance: int = 128
     token_types: int = 0
     embedding_norm: bool = True
+    embedding_scale: bool = False
     dropout: float = 0.1
     attention_dropout: float = 0.1
     head: HeadKind = "none"
@@ -77,6 +103,9 @@ class ModelConfig:
     classifier_dropout: float | None = None
     drops_pooled: bool = False
     head_activation: str = "gelu"
+    tie_output: bool = True
+    output_bias: bool = False
+    output_scale: bool = False
     initial_std: float = 0.02
 
     def __post_init__(self) -> None:
@@ -107,10 +136,14 @@ class ModelConfig:
         for name in ("vocab_size", "hidden_size", "num_heads", "feed_forward_size"):
             if getattr(self, name) < 1:
                 faults.append(f"{name} is {getattr(self, name)}; it has to be at least 1")
-        for name in ("encoder_layers", "position_offset", "token_types"):
+        for name in ("encoder_layers", "decoder_layers", "position_offset", "token_types"):
             if getattr(self, name) < 0:
                 faults.append(f"{name} is {getattr(self, name)}; it has to be at least 0")
-        if self.num_heads >= 1 and self.hidden_size % self.num_heads:
+        for name in ("head_size", "decoder_vocab_size"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                faults.append(f"{name} is {getattr(self, name)}; it has to be null or at least 1")
+        faults += self._decoder_faults()
+        if self.head_size is None and self.num_heads >= 1 and self.hidden_size % self.num_heads:
             below = self.hidden_size // self.num_heads * self.num_heads
             fit = " and ".join(str(n) for n in (below, below + self.num_heads) if n)
             faults.append(
@@ -127,13 +160,38 @@ class ModelConfig:
             )
         return faults
 
+    def _decoder_faults(self) -> list[str]:
+        if not self.decoder_layers:
+            wants = [
+                f"{name} is {getattr(self, name)!r}"
+                for name, is_wanted in (
+                    ("decoder_vocab_size", self.decoder_vocab_size is not None),
+                    ("head", self.head == "next_token"),
+                )
+                if is_wanted
+            ]
+            return [f"{want}, which needs a decoder; set decoder_layers" for want in wants]
+        faults = []
+        if not self.encoder_layers:
+            faults.append(
+                f"decoder_layers is {self.decoder_layers} without encoder layers; a decoder alone "
+                f"is not built yet"
+            )
+        if self.positions == "convolution":
+            faults.append("positions is 'convolution', which a decoder cannot read step by step")
+        if self.head not in ("none", "next_token"):
+            faults.append(f"head is {self.head!r}; on a decoder stands 'next_token' or 'none'")
+        return faults
+
     def _choice_faults(self) -> list[str]:
         choices: dict[str, tuple[object, ...]] = {
             "activation": tuple(ACTIVATIONS),
             "head_activation": tuple(ACTIVATIONS),
             "classifier_activation": (None, *ACTIVATIONS),
             "norm": get_args(NormPlace),
+            "norm_kind": get_args(NormKind),
             "positions": get_args(PositionKind),
+            "sinusoid": get_args(SinusoidKind),
             "head": get_args(HeadKind),
             "pooling": get_args(PoolingKind),
         }

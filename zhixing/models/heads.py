@@ -66,3 +66,31 @@ class VocabularyHead(nn.Module):
     def forward(self, x: Float[Tensor, "N D"]) -> Float[Tensor, "N V"]:
         """Give the logits over the vocabulary."""
         return self.output(self.norm(self.activation(self.dense(x))))
+
+
+class NextTokenHead(nn.Module):
+    """Score every entry of the vocabulary as the token that comes next.
+
+    Args:
+        tokens: The decoder's token table.
+        is_tied: Multiply by the table itself.
+        bias: Add something to each score.
+        scale: Factor on what is read.
+
+    Source:
+        Vaswani et al. 2017, arXiv:1706.03762, section 3.4; Press & Wolf 2017, arXiv:1608.05859,
+        for the tie; Raffel et al. 2020, arXiv:1910.10683, for a scale.
+    """
+
+    def __init__(
+        self, tokens: nn.Embedding, *, is_tied: bool, bias: bool, scale: float = 1.0
+    ) -> None:
+        super().__init__()
+        self.output = nn.Linear(tokens.embedding_dim, tokens.num_embeddings, bias=bias)
+        if is_tied:
+            self.output.weight = tokens.weight
+        self.scale = scale
+
+    def forward(self, x: Float[Tensor, "N D"]) -> Float[Tensor, "N V"]:
+        """Give the logits over the vocabulary."""
+        return self.output(x if self.scale == 1.0 else x * self.scale)

@@ -33,7 +33,7 @@ def initialize_module(name: str, module: nn.Module, *, std: float, seed: int) ->
         spread = module.weight.size(-1) ** -0.5
         shape = module.weight.shape
         module.weight.copy_(torch.empty(shape).normal_(std=spread, generator=generator))
-    elif isinstance(module, nn.LayerNorm):
+    elif isinstance(module, nn.LayerNorm | nn.RMSNorm):
         module.weight.fill_(1.0)
     bias = getattr(module, "bias", None)
     if isinstance(bias, nn.Parameter):

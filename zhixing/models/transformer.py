@@ -1,83 +1,23 @@
 """The Transformer, assembled once for all families."""
 
-from functools import partial
+import math
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from zhixing.errors import ConfigError
-from zhixing.layers.block import Block, Surroundings
+from zhixing.layers.block import Memory
 from zhixing.layers.dropout import Noise
 from zhixing.layers.embedding import Embedding
-from zhixing.layers.positions import (
-    Convolutional,
-    LinearBias,
-    PositionBias,
-    RelativeBias,
-    Rotary,
-    Sinusoidal,
-)
+from zhixing.layers.norm import norm_named
+from zhixing.layers.positions import Convolutional, Sinusoidal
 from zhixing.layers.ragged import Ragged, first_positions, sequence_means
 from zhixing.layers.tap import Tap
-from zhixing.models.checkpointing import recomputed
 from zhixing.models.config import ModelConfig
-from zhixing.models.heads import ClassificationHead, VocabularyHead
+from zhixing.models.decoding import DecoderState
+from zhixing.models.heads import ClassificationHead, NextTokenHead, VocabularyHead
 from zhixing.models.initialization import initialize, initialize_module
-
-
-class Stack(nn.Module):
-    """Hold the blocks of an encoder, and what all of them are told alike."""
-
-    def __init__(self, config: ModelConfig, *, num_layers: int) -> None:
-        super().__init__()
-        self.blocks = nn.ModuleList(
-            Block(
-                config.hidden_size,
-                num_heads=config.num_heads,
-                feed_forward_size=config.feed_forward_size,
-                activation=config.activation,
-                norm=config.norm,
-                norm_eps=config.norm_eps,
-            )
-            for _ in range(num_layers)
-        )
-        self.norm: nn.LayerNorm | None = None
-        if config.norm == "pre":
-            self.norm = nn.LayerNorm(config.hidden_size, eps=config.norm_eps)
-        self.rotary: Rotary | None = None
-        if config.positions == "rotary":
-            self.rotary = Rotary(config.hidden_size // config.num_heads)
-        self.position_bias: PositionBias | None = None
-        if config.positions == "relative":
-            self.position_bias = RelativeBias(config.num_heads)
-        elif config.positions == "linear":
-            self.position_bias = LinearBias(config.num_heads)
-        self.dropout = config.dropout
-        self.attention_dropout = config.attention_dropout
-
-    def forward(
-        self,
-        x: Float[Tensor, "N D"],
-        lengths: tuple[int, ...],
-        *,
-        noise: Noise | None = None,
-        recompute: bool = False,
-    ) -> Float[Tensor, "N D"]:
-        """Run all blocks; with `recompute`, keep only what stands between them for backward."""
-        surroundings = Surroundings(
-            rotary=self.rotary,
-            bias=self.position_bias,
-            dropout=self.dropout,
-            attention_dropout=self.attention_dropout,
-        )
-        for i, block in enumerate(self.blocks):
-            place = None if noise is None else noise.at("block", i)
-            if recompute:
-                again = partial(block, lengths=lengths, surroundings=surroundings, noise=place)
-                x = recomputed(again, x)
-            else:
-                x = block(x, lengths, surroundings, noise=place)
-        return x if self.norm is None else self.norm(x)
+from zhixing.models.stack import Stack
 
 
 class Transformer(nn.Module):
@@ -90,19 +30,21 @@ class Transformer(nn.Module):
         super().__init__()
         self.config = config
         size = config.hidden_size
-        self.embedding = Embedding(
-            nn.Embedding(config.vocab_size, size),
-            positions=_position_part(config),
-            position_offset=config.position_offset,
-            token_types=nn.Embedding(config.token_types, size) if config.token_types else None,
-            norm=nn.LayerNorm(size, eps=config.norm_eps) if config.embedding_norm else None,
-            dropout=config.dropout,
-        )
+        self.embedding = _embedding(config, nn.Embedding(config.vocab_size, size))
         self.embedded = Tap()
         self.encoder = Stack(config, num_layers=config.encoder_layers)
+        self.decoder_embedding: Embedding | None = None
+        self.decoder: Stack | None = None
+        if config.decoder_layers:
+            tokens = self.embedding.tokens
+            if config.decoder_vocab_size is not None:
+                tokens = nn.Embedding(config.decoder_vocab_size, size)
+            self.decoder_embedding = _embedding(config, tokens)
+            self.decoder = Stack(config, num_layers=config.decoder_layers, is_decoder=True)
         self.pooler = nn.Linear(size, size) if config.has_pooler else None
         self.classification: ClassificationHead | None = None
         self.vocabulary: VocabularyHead | None = None
+        self.next_token: NextTokenHead | None = None
         if config.head == "classification":
             rate = config.classifier_dropout
             self.classification = ClassificationHead(
@@ -118,6 +60,13 @@ class Transformer(nn.Module):
                 hidden_size=size,
                 activation=config.head_activation,
                 norm_eps=config.norm_eps,
+            )
+        elif config.head == "next_token" and self.decoder_embedding is not None:
+            self.next_token = NextTokenHead(
+                self.decoder_embedding.tokens,
+                is_tied=config.tie_output,
+                bias=config.output_bias,
+                scale=size**-0.5 if config.output_scale else 1.0,
             )
 
     def forward(
@@ -180,13 +129,103 @@ class Transformer(nn.Module):
         states = self(input_ids, token_type_ids, noise=noise)
         return self.vocabulary(states if rows is None else states.index_select(0, rows))
 
+    def write(
+        self,
+        input_ids: Ragged,
+        output_ids: Ragged,
+        *,
+        noise: Noise | None = None,
+        recompute: bool = False,
+    ) -> Float[Tensor, "N D"]:
+        """Give the decoder's hidden state at every position of given outputs.
+
+        Args:
+            input_ids: What the encoder reads.
+            output_ids: What the decoder has written, of each sequence, its start token first.
+            noise: For dropout.
+            recompute: Keep less for backward.
+
+        Raises:
+            ConfigError: If the model has no decoder.
+        """
+        decoder, embedding = self._decoder_parts()
+        values = self(input_ids, noise=noise, recompute=recompute)
+        place = None if noise is None else noise.at("decoder")
+        x = embedding(output_ids, noise=None if place is None else place.at("embedding"))
+        return decoder(
+            x,
+            output_ids.lengths,
+            memory=Memory(values, input_ids.lengths),
+            noise=place,
+            recompute=recompute,
+        )
+
+    def start(self, input_ids: Ragged) -> DecoderState:
+        """Run the encoder once, and give what `step` goes on from: one hypothesis a sequence.
+
+        Raises:
+            ConfigError: If the model has no decoder.
+        """
+        decoder, _ = self._decoder_parts()
+        memory = Memory(self(input_ids), input_ids.lengths)
+        return DecoderState.begin(decoder.remember(memory), memory)
+
+    def step(
+        self, ids: Int[Tensor, " N"], state: DecoderState
+    ) -> tuple[Float[Tensor, "N V"], DecoderState]:
+        """Read one token of every hypothesis, and give the logits of the next.
+
+        Args:
+            ids: One a hypothesis, those of the first sequence first.
+            state: It is consumed.
+
+        Raises:
+            ConfigError: If the model has no decoder or no head on it.
+        """
+        decoder, embedding = self._decoder_parts()
+        x = embedding.at(ids, state.ancestry.position)
+        state.ancestry.grow()
+        x, caches = decoder.step(x, state.caches, state.ancestry, state.remembered)
+        return self.next_logits(x), DecoderState(caches, state.remembered, state.ancestry)
+
+    def next_logits(self, states: Float[Tensor, "N D"]) -> Float[Tensor, "N V"]:
+        """Score every entry of the vocabulary as the token after each of some positions.
+
+        Raises:
+            ConfigError: If the model has no head for it.
+        """
+        if self.next_token is None:
+            raise ConfigError("the model has no next-token head; load one that writes")
+        return self.next_token(states)
+
+    def _decoder_parts(self) -> tuple[Stack, Embedding]:
+        if self.decoder is None or self.decoder_embedding is None:
+            raise ConfigError("the model has no decoder; load one that translates or summarizes")
+        return self.decoder, self.decoder_embedding
+
+
+def _embedding(config: ModelConfig, tokens: nn.Embedding) -> Embedding:
+    size = config.hidden_size
+    norm = None
+    if config.embedding_norm:
+        norm = norm_named(config.norm_kind, size, eps=config.norm_eps)
+    return Embedding(
+        tokens,
+        positions=_position_part(config),
+        position_offset=config.position_offset,
+        token_types=nn.Embedding(config.token_types, size) if config.token_types else None,
+        norm=norm,
+        scale=math.sqrt(size) if config.embedding_scale else 1.0,
+        dropout=config.dropout,
+    )
+
 
 def _position_part(config: ModelConfig) -> nn.Embedding | Sinusoidal | Convolutional | None:
     if config.positions == "learned":
         rows = (config.max_positions or 0) + config.position_offset
         return nn.Embedding(rows, config.hidden_size)
     if config.positions == "sinusoidal":
-        return Sinusoidal(config.hidden_size)
+        return Sinusoidal(config.hidden_size, kind=config.sinusoid)
     if config.positions == "convolution":
         return Convolutional(config.hidden_size, width=config.convolution_width)
     return None

@@ -34,6 +34,16 @@ class Fused:
 
 
 @dataclass(frozen=True)
+class Row:
+    """Our vector is the one row of theirs."""
+
+    name: str
+
+
+Entry = Plain | Fused | Row
+
+
+@dataclass(frozen=True)
 class WeightNames:
     """Hold a family's table.
 
@@ -46,17 +56,18 @@ class WeightNames:
         heads: Prefixes of heads other than ours, which are left unread and named.
     """
 
-    entries: Mapping[str, Plain | Fused]
+    entries: Mapping[str, Entry]
     prefixes: tuple[str, ...] = ("",)
     body: tuple[str, ...] = ()
     tied: Mapping[str, str] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
     heads: tuple[str, ...] = ()
 
-    def expanded(self, num_layers: int) -> "WeightNames":
+    def expanded(self, encoder_layers: int, decoder_layers: int = 0) -> "WeightNames":
         """Write out `{i}` for every layer."""
-        entries: dict[str, Plain | Fused] = {}
+        entries: dict[str, Entry] = {}
         for ours, entry in self.entries.items():
+            num_layers = decoder_layers if ours.startswith("decoder.") else encoder_layers
             for i in range(num_layers) if "{i}" in ours else (None,):
                 entries[_fill(ours, i)] = _fill_entry(entry, i)
         return replace(self, entries=entries)
@@ -94,9 +105,11 @@ def read_weights(names: WeightNames, theirs: Mapping[str, Tensor]) -> Reading:
     for ours, entry in names.entries.items():
         found = _find(entry, given)
         used.update(found)
-        complete = 1 if isinstance(entry, Plain) else len(entry.names)
+        complete = len(entry.names) if isinstance(entry, Fused) else 1
         if len(found) < complete:
             missing.append(ours)
+        elif isinstance(entry, Row):
+            weights[ours] = given[found[0]].flatten()
         elif isinstance(entry, Plain):
             weights[ours] = given[found[0]]
         else:
@@ -118,18 +131,20 @@ def write_weights(names: WeightNames, ours: Mapping[str, Tensor]) -> dict[str, T
     theirs: dict[str, Tensor] = {}
     for name, tensor in ours.items():
         entry = names.entries[name]
-        if isinstance(entry, Plain):
-            theirs[_with_prefix(names, entry.name)] = tensor
+        if not isinstance(entry, Fused):
+            row = tensor.unsqueeze(0) if isinstance(entry, Row) else tensor
+            theirs[_with_prefix(names, entry.name)] = row
             continue
         for part_name, part in zip(entry.names, tensor.chunk(len(entry.names)), strict=True):
             theirs[_with_prefix(names, part_name)] = part.contiguous()
     return theirs
 
 
-def _find(entry: Plain | Fused, given: Mapping[str, Tensor]) -> list[str]:
+def _find(entry: Entry, given: Mapping[str, Tensor]) -> list[str]:
     if isinstance(entry, Fused):
         return [name for name in entry.names if name in given]
-    return [name for name in (entry.name, *entry.others) if name in given][:1]
+    others = () if isinstance(entry, Row) else entry.others
+    return [name for name in (entry.name, *others) if name in given][:1]
 
 
 def _check_once(names: WeightNames, theirs: Iterable[str]) -> None:
@@ -166,18 +181,20 @@ def _fill(name: str, i: int | None) -> str:
     return name if i is None else name.replace("{i}", str(i))
 
 
-def _fill_entry(entry: Plain | Fused, i: int | None) -> Plain | Fused:
+def _fill_entry(entry: Entry, i: int | None) -> Entry:
     if isinstance(entry, Fused):
         return Fused(tuple(_fill(name, i) for name in entry.names))
+    if isinstance(entry, Row):
+        return Row(_fill(entry.name, i))
     return Plain(_fill(entry.name, i), tuple(_fill(name, i) for name in entry.others))
 
 
-def dense(ours: str, theirs: str) -> dict[str, Plain | Fused]:
+def dense(ours: str, theirs: str) -> dict[str, Entry]:
     """Name the weight and bias of a linear layer."""
     return {f"{ours}.{part}": Plain(f"{theirs}.{part}") for part in ("weight", "bias")}
 
 
-def norm(ours: str, theirs: str) -> dict[str, Plain | Fused]:
+def norm(ours: str, theirs: str) -> dict[str, Entry]:
     """Name the weight and bias of a norm, which old checkpoints call gamma and beta."""
     return {
         f"{ours}.weight": Plain(f"{theirs}.weight", (f"{theirs}.gamma",)),
@@ -185,7 +202,7 @@ def norm(ours: str, theirs: str) -> dict[str, Plain | Fused]:
     }
 
 
-def fused(ours: str, theirs: Iterable[str]) -> dict[str, Plain | Fused]:
+def fused(ours: str, theirs: Iterable[str]) -> dict[str, Entry]:
     """Name the weight and bias of one linear layer that they keep as several."""
     parts = tuple(theirs)
     return {

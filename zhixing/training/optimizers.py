@@ -12,7 +12,7 @@ from zhixing.errors import ConfigError
 from zhixing.models.transformer import Transformer
 from zhixing.training.config import TrainingConfig
 
-HEADS = ("pooler.", "classification.", "vocabulary.")
+HEADS = ("pooler.", "classification.", "vocabulary.", "next_token.")
 
 
 def layer_of(name: str, num_layers: int) -> int:

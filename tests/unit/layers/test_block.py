@@ -1,15 +1,14 @@
 """A block gives the same whether it reads at once or step by step, alone or in company."""
 
 from collections.abc import Callable
-from itertools import pairwise
 
 import pytest
 import torch
 from torch import Tensor
 
 from zhixing.errors import DataError
-from zhixing.layers.block import Block, Memory, Surroundings
-from zhixing.layers.cache import LayerCache
+from zhixing.layers.block import Block, BlockForm, Memory, StepPlace, Surroundings
+from zhixing.layers.cache import Ancestry, LayerCache, spare_mask
 from zhixing.layers.dropout import Noise
 from zhixing.layers.positions import LinearBias, RelativeBias, Rotary
 from zhixing.layers.residual import NormPlace
@@ -31,15 +30,10 @@ def _relative() -> RelativeBias:
 
 
 def _block(*, norm: NormPlace = "pre", crosses: bool = False) -> Block:
-    block = Block(
-        SIZE,
-        num_heads=HEADS,
-        feed_forward_size=12,
-        activation="gelu",
-        norm=norm,
-        norm_eps=1e-6,
-        has_cross_attention=crosses,
-    ).double()
+    form = BlockForm(
+        num_heads=HEADS, feed_forward_size=12, activation="gelu", norm=norm, norm_eps=1e-6
+    )
+    block = Block(SIZE, form, has_cross_attention=crosses).double()
     generator = torch.Generator().manual_seed(0)
     for parameter in block.parameters():
         torch.nn.init.normal_(parameter, mean=0.2, std=0.5, generator=generator)
@@ -51,61 +45,30 @@ def _random(rows: int, seed: int = 1) -> Tensor:
     return torch.randn(rows, SIZE, generator=generator, dtype=torch.float64)
 
 
-def _step_by_step(
-    block: Block,
-    x: Tensor,
-    surroundings: Surroundings,
-    cuts: list[tuple[int, ...]],
-    memory: Memory | None = None,
-) -> Tensor:
-    """Feed every sequence up to each cut in turn, and lay the results where they belong."""
-    parts = x.split(list(LENGTHS))
-    cache = LayerCache.empty(
-        torch.zeros(1, HEADS, SIZE // HEADS, dtype=torch.float64), sequences=len(LENGTHS)
-    )
-    found: list[list[Tensor]] = [[] for _ in LENGTHS]
-    for before, after in pairwise([(0,) * len(LENGTHS), *cuts]):
-        new = [part[a:b] for part, a, b in zip(parts, before, after, strict=True)]
-        counts = tuple(len(part) for part in new)
-        result, cache = block.step(torch.cat(new), counts, surroundings, cache, memory=memory)
-        for place, part in zip(found, result.split(list(counts)), strict=True):
-            place.append(part)
-    assert cache.lengths == LENGTHS
-    return torch.cat([part for place in found for part in place])
-
-
 @pytest.mark.parametrize("crosses", [False, True])
 @pytest.mark.parametrize("norm", ["pre", "post"])
 @pytest.mark.parametrize("places", PLACES)
 def test_step_by_step_equals_at_once(places: str, norm: NormPlace, crosses: bool) -> None:
-    block, x, surroundings = _block(norm=norm, crosses=crosses), _random(16), PLACES[places]()
+    block, x, surroundings = _block(norm=norm, crosses=crosses), _random(15), PLACES[places]()
     memory = Memory(_random(9, seed=2), (2, 4, 3)) if crosses else None
-    cuts = [(1, 3, 1), (2, 4, 3), (3, 6, 4), LENGTHS]
-    at_once = block(x, LENGTHS, surroundings, memory=memory)
-    difference = _step_by_step(block, x, surroundings, cuts, memory) - at_once
-    assert difference.abs().max() < 1e-10
+    at_once = block(x, (5, 5, 5), surroundings, memory=memory).view(3, 5, SIZE)
+    cache = LayerCache.empty(torch.zeros(1, HEADS, SIZE // HEADS, dtype=torch.float64), sequences=3)
+    ancestry = Ancestry.empty(3, torch.float64, torch.device("cpu"))
+    remembered = None
+    if memory is not None:
+        mask = spare_mask(memory.lengths, torch.float64, torch.device("cpu"))
+        remembered = block.remember(memory, mask)
+    for position in range(5):
+        ancestry.grow()
+        added = ancestry.scores_added(surroundings.bias)
+        place = StepPlace(position=position, scores_added=added, rotary=surroundings.rotary)
+        new = x.view(3, 5, SIZE)[:, position]
+        found, cache = block.step(new, place, cache, remembered)
+        assert (found - at_once[:, position]).abs().max() < 1e-10
 
 
-@pytest.mark.parametrize("places", PLACES)
-def test_one_long_step_equals_at_once(places: str) -> None:
-    block, x, surroundings = _block(), _random(16), PLACES[places]()
-    difference = _step_by_step(block, x, surroundings, [LENGTHS]) - block(x, LENGTHS, surroundings)
-    assert difference.abs().max() < 1e-10
-
-
-@pytest.mark.parametrize("places", PLACES)
-def test_steps_after_reordering_equal_the_reordered_text(places: str) -> None:
-    block, surroundings = _block(), PLACES[places]()
-    old, new = _random(6), _random(3, seed=3)
-    empty = LayerCache.empty(torch.zeros(1, HEADS, SIZE // HEADS, dtype=torch.float64), sequences=2)
-    _, cache = block.step(old, (2, 4), surroundings, empty)
-    result, cache = block.step(new, (1, 1, 1), surroundings, cache.reorder([1, 0, 1]))
-    assert cache.lengths == (5, 3, 5)
-    texts = [
-        torch.cat((part, new[i : i + 1])) for i, part in enumerate((old[2:], old[:2], old[2:]))
-    ]
-    at_once = block(torch.cat(texts), (5, 3, 5), surroundings)
-    assert (result - at_once[[4, 7, 12]]).abs().max() < 1e-10
+def test_a_block_remembers_a_memory_only_if_it_asks_one() -> None:
+    assert _block().remember(Memory(_random(9), (9,)), None) is None
 
 
 @pytest.mark.parametrize("places", PLACES)

@@ -1,11 +1,14 @@
-"""A cache gives back every key and value it was given, by sequence and in order."""
+"""A cache gives back what it was given; an ancestry says who descends from what."""
 
 import torch
 from torch import Tensor
 
-from zhixing.layers.cache import LayerCache
+from zhixing.layers.cache import Ancestry, LayerCache, Remembered, kept, spare_mask
+from zhixing.layers.positions import LinearBias
 
 HEADS, SIZE = 2, 3
+CPU = torch.device("cpu")
+HIDDEN = -torch.inf
 
 
 def _new(rows: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -18,74 +21,105 @@ def _empty(sequences: int) -> LayerCache:
     return LayerCache.empty(torch.zeros(1, HEADS, SIZE, dtype=torch.float64), sequences=sequences)
 
 
+def _ancestry(sequences: int) -> Ancestry:
+    return Ancestry.empty(sequences, torch.float64, CPU)
+
+
 def test_an_empty_cache_remembers_nothing() -> None:
-    cache = _empty(3)
-    assert cache.lengths == (0, 0, 0)
-    keys, values = cache.ragged()
-    assert keys.shape == values.shape == (0, HEADS, SIZE)
+    keys, values = _empty(3).cells
+    assert keys.shape == values.shape == (3, HEADS, 0, SIZE)
     assert keys.dtype == torch.float64
 
 
 def test_what_was_added_comes_back_by_sequence() -> None:
-    first, second = _new(5, 0), _new(4, 1)
-    cache = _empty(2).append(*first, (2, 3)).append(*second, (3, 1))
-    assert cache.lengths == (5, 4)
-    for found, one, other in zip(cache.ragged(), first, second, strict=True):
-        expected = torch.cat((one[:2], other[:3], one[2:], other[3:]))
-        assert torch.equal(found, expected)
-
-
-def test_keys_and_values_are_kept_apart() -> None:
-    key, value = _new(2, 0)
-    keys, values = _empty(1).append(key, value, (2,)).ragged()
-    assert torch.equal(keys, key)
-    assert torch.equal(values, value)
-    assert not torch.equal(keys, values)
-
-
-def test_a_sequence_may_be_given_nothing_new() -> None:
-    first, second = _new(3, 0), _new(2, 1)
-    cache = _empty(2).append(*first, (1, 2)).append(*second, (0, 2))
-    assert cache.lengths == (1, 4)
-    assert torch.equal(cache.ragged()[0], torch.cat((first[0], second[0])))
+    first, second = _new(2, 0), _new(4, 1)
+    cache = _empty(2).append(*first).append(*second)
+    for found, one, other in zip(cache.cells, first, second, strict=True):
+        assert torch.equal(found[0], torch.stack((one[0], other[0], other[1]), 1))
+        assert torch.equal(found[1], torch.stack((one[1], other[2], other[3]), 1))
 
 
 def test_many_steps_make_few_copies() -> None:
     cache = _empty(1)
     rooms = []
-    for step in range(100):
-        key, value = _new(1, step)
-        cache = cache.append(key, value, (1,))
+    for step in range(200):
+        cache = cache.append(*_new(1, step))
         rooms.append(cache.keys.untyped_storage().data_ptr())
     moves = sum(before != after for before, after in zip(rooms, rooms[1:], strict=False))
-    assert cache.lengths == (100,)
-    assert cache.keys.size(1) <= 2 * 100
-    assert moves <= 7
-    expected = torch.cat([_new(1, step)[0] for step in range(100)])
-    assert torch.equal(cache.ragged()[0], expected)
+    assert cache.keys.size(2) <= 2 * 200
+    assert moves <= 4
+    expected = torch.cat([_new(1, step)[0] for step in range(200)]).transpose(0, 1)
+    assert torch.equal(cache.cells[0][0], expected)
 
 
-def test_reordering_takes_sequences_with_all_they_remember() -> None:
-    key, value = _new(6, 0)
-    cache = _empty(3).append(key, value, (1, 2, 3)).reorder([2, 0, 2])
-    assert cache.lengths == (3, 1, 3)
-    keys, values = cache.ragged()
-    assert torch.equal(keys, torch.cat((key[3:], key[:1], key[3:])))
-    assert torch.equal(values, torch.cat((value[3:], value[:1], value[3:])))
+def test_sequences_that_end_leave_and_others_take_their_places() -> None:
+    key, value = _new(4, 0)
+    cache = _empty(4).append(key, value).keep([0, 3, 2])
+    assert torch.equal(cache.cells[0][:, :, 0], key[[0, 3, 2]])
+    assert torch.equal(cache.cells[1][:, :, 0], value[[0, 3, 2]])
 
 
-def test_two_copies_of_a_sequence_go_their_own_ways() -> None:
-    cache = _empty(1).append(*_new(3, 0), (3,)).append(*_new(1, 1), (1,))
-    new = _new(2, 2)
-    grown = cache.reorder([0, 0]).append(*new, (1, 1))
-    keys, _ = grown.ragged()
-    assert torch.equal(keys[:4], keys[5:9])
-    assert torch.equal(keys[4], new[0][0])
-    assert torch.equal(keys[9], new[0][1])
+def test_what_stays_in_its_place_is_not_copied() -> None:
+    x = torch.arange(8.0).view(4, 2)
+    place = x.data_ptr()
+    found = kept(x, [0, 3, 2])
+    assert found.data_ptr() == place
+    assert found.tolist() == [[0, 1], [6, 7], [4, 5]]
 
 
-def test_fewer_sequences_may_remain() -> None:
-    key, value = _new(6, 0)
-    cache = _empty(3).append(key, value, (1, 2, 3)).reorder([1])
-    assert cache.lengths == (2,)
-    assert torch.equal(cache.ragged()[0], key[1:3])
+def test_two_may_change_their_places() -> None:
+    assert kept(torch.tensor([[1], [2], [3]]), [1, 0]).tolist() == [[2], [1]]
+
+
+def test_alone_a_hypothesis_sees_all_and_nothing_is_added() -> None:
+    ancestry = _ancestry(2)
+    ancestry.grow()
+    ancestry.descend(torch.tensor([[0], [0]]))
+    ancestry.grow()
+    assert ancestry.scores_added(None) is None
+    assert (ancestry.used, ancestry.position) == (2, 2)
+
+
+def test_a_hypothesis_sees_the_cells_it_descends_from() -> None:
+    ancestry = _ancestry(1)
+    ancestry.grow()
+    ancestry.descend(torch.tensor([[0, 0]]))
+    ancestry.grow()
+    added = ancestry.scores_added(None)
+    assert added is not None
+    assert added[0, 0].tolist() == [[0, 0, HIDDEN], [0, HIDDEN, 0]]
+    ancestry.descend(torch.tensor([[1, 1]]))
+    ancestry.grow()
+    added = ancestry.scores_added(None)
+    assert added is not None
+    assert added[0, 0].tolist() == [[0, HIDDEN, 0, 0, HIDDEN], [0, HIDDEN, 0, HIDDEN, 0]]
+
+
+def test_a_bias_goes_by_the_distance_of_positions_not_of_cells() -> None:
+    ancestry = _ancestry(1)
+    ancestry.grow()
+    ancestry.descend(torch.tensor([[0, 0]]))
+    ancestry.grow()
+    added = ancestry.scores_added(LinearBias(1))
+    assert added is not None
+    slope = 2.0**-8
+    assert added[0, 0].tolist() == [[-slope, 0, HIDDEN], [-slope, HIDDEN, 0]]
+
+
+def test_a_memory_of_equal_lengths_needs_no_mask() -> None:
+    assert spare_mask((2, 2), torch.float64, CPU) is None
+    key, value = _new(4, 0)
+    remembered = Remembered.of(key, value, (2, 2), None)
+    assert torch.equal(remembered.keys[1], key[2:].transpose(0, 1))
+    assert torch.equal(remembered.values[0], value[:2].transpose(0, 1))
+
+
+def test_spare_positions_of_a_memory_are_hidden() -> None:
+    mask = spare_mask((1, 3), torch.float64, CPU)
+    assert mask is not None
+    assert mask[:, 0, 0].tolist() == [[0, HIDDEN, HIDDEN], [0, 0, 0]]
+    key, value = _new(4, 0)
+    remembered = Remembered.of(key, value, (1, 3), mask)
+    assert torch.equal(remembered.keys[0, :, 0], key[0])
+    assert torch.equal(remembered.keys[1], key[1:].transpose(0, 1))
+    assert torch.equal(remembered.values[1], value[1:].transpose(0, 1))

@@ -17,7 +17,7 @@ from zhixing.models.families.family import (
     num_labels,
     number_of,
 )
-from zhixing.models.weight_names import Fused, Plain, WeightNames, dense, fused, norm
+from zhixing.models.weight_names import Entry, Plain, WeightNames, dense, fused, norm
 
 ARCHITECTURES: dict[str, HeadKind] = {
     "BertForSequenceClassification": "classification",
@@ -126,7 +126,7 @@ def weight_names(config: ModelConfig) -> WeightNames:
     )
 
 
-def body_names() -> dict[str, Plain | Fused]:
+def body_names() -> dict[str, Entry]:
     """Name the embeddings and blocks of BERT and RoBERTa."""
     return {
         "embedding.tokens.weight": Plain("embeddings.word_embeddings.weight"),

@@ -16,7 +16,7 @@ from zhixing.models.families.family import (
     num_labels,
     number_of,
 )
-from zhixing.models.weight_names import Fused, Plain, WeightNames, dense, fused, norm
+from zhixing.models.weight_names import Entry, Plain, WeightNames, dense, fused, norm
 
 ARCHITECTURES: dict[str, HeadKind] = {
     "DistilBertForSequenceClassification": "classification",
@@ -75,7 +75,7 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
 
 def weight_names(config: ModelConfig) -> WeightNames:
     """Name DistilBERT's weights."""
-    entries: dict[str, Plain | Fused] = {
+    entries: dict[str, Entry] = {
         "embedding.tokens.weight": Plain("embeddings.word_embeddings.weight"),
         "embedding.positions.weight": Plain("embeddings.position_embeddings.weight"),
         **norm("embedding.norm", "embeddings.LayerNorm"),

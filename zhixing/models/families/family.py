@@ -104,6 +104,21 @@ def need(values: Mapping[str, Any], key: str) -> Any:
     return values[key]
 
 
+def padding_of(values: Mapping[str, Any]) -> int:
+    """Give the padding id, where positions are counted from it.
+
+    Raises:
+        CheckpointError: If it is not a whole number.
+    """
+    padding = values.get("pad_token_id", 1)
+    if type(padding) is not int or padding < 0:
+        raise CheckpointError(
+            f"pad_token_id is {padding!r}; positions are counted from it, so it has to be a whole "
+            f"number, 1 as published"
+        )
+    return padding
+
+
 def architecture_named(architectures: Mapping[str, HeadKind], head: HeadKind) -> str:
     """Give the first architecture that has this head."""
     return next(name for name, kind in architectures.items() if kind == head)

@@ -6,7 +6,20 @@ from typing import Any
 
 from zhixing.errors import CheckpointError, ConfigError
 from zhixing.models.config import ModelConfig
-from zhixing.models.families import bert, distilbert, own, roberta, xlm_roberta
+from zhixing.models.families import (
+    bart,
+    bert,
+    distilbert,
+    fsmt,
+    m2m_100,
+    marian,
+    mbart,
+    mt5,
+    own,
+    roberta,
+    t5,
+    xlm_roberta,
+)
 from zhixing.models.families.family import Family
 
 FAMILIES: dict[str, Family] = {
@@ -14,6 +27,13 @@ FAMILIES: dict[str, Family] = {
     "roberta": roberta,
     "xlm-roberta": xlm_roberta,
     "distilbert": distilbert,
+    "fsmt": fsmt,
+    "marian": marian,
+    "bart": bart,
+    "mbart": mbart,
+    "t5": t5,
+    "mt5": mt5,
+    "m2m_100": m2m_100,
     own.TYPE: own,
 }
 

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from zhixing.errors import CheckpointError
 from zhixing.models.config import HeadKind, ModelConfig
 from zhixing.models.families import bert
-from zhixing.models.families.family import architecture_named, architecture_of, head_of
+from zhixing.models.families.family import architecture_named, architecture_of, head_of, padding_of
 from zhixing.models.weight_names import Plain, WeightNames, dense, norm
 
 ARCHITECTURES: dict[str, HeadKind] = {
@@ -28,13 +27,7 @@ def read_config(values: Mapping[str, Any]) -> ModelConfig:
     config = bert.shared_config(
         values, head, default_eps=1e-12, default_types=2, has_pooler=head == "none"
     )
-    padding = values.get("pad_token_id", 1)
-    if type(padding) is not int or padding < 0:
-        raise CheckpointError(
-            f"pad_token_id is {padding!r}; positions are counted from it, so it has to be a whole "
-            f"number, 1 as published"
-        )
-    offset = padding + 1
+    offset = padding_of(values) + 1
     classifies = head == "classification"
     return replace(
         config,

@@ -1,0 +1,50 @@
+"""Marian, OPUS-MT: BART with sinusoidal positions and no norm on the embeddings.
+
+Source: Junczys-Dowmunt et al. 2018, arXiv:1804.00344; Tiedemann & Thottingal 2020.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from zhixing.models.config import HeadKind, ModelConfig
+from zhixing.models.families import bart
+from zhixing.models.families.family import architecture_named, head_of
+from zhixing.models.weight_names import WeightNames
+
+ARCHITECTURES: dict[str, HeadKind] = {
+    "MarianMTModel": "next_token",
+    "MarianModel": "none",
+}
+
+
+def read_config(values: Mapping[str, Any]) -> ModelConfig:
+    """Read Marian's `config.json`; its positions have no end, whatever it says."""
+    config = bart.shared_config(values, head_of(values, ARCHITECTURES))
+    own_table = None
+    if not values.get("share_encoder_decoder_embeddings", True):
+        own_table = values.get("decoder_vocab_size") or config.vocab_size
+    return replace(
+        config,
+        positions="sinusoidal",
+        sinusoid="halves",
+        position_offset=0,
+        decoder_vocab_size=own_table,
+        output_bias=config.head == "next_token",
+    )
+
+
+def write_config(config: ModelConfig) -> dict[str, Any]:
+    """Write Marian's `config.json`."""
+    return {
+        "model_type": "marian",
+        "architectures": [architecture_named(ARCHITECTURES, config.head)],
+        **bart.shared_values(config),
+        "share_encoder_decoder_embeddings": config.decoder_vocab_size is None,
+        "decoder_vocab_size": config.decoder_vocab_size or config.vocab_size,
+    }
+
+
+def weight_names(config: ModelConfig) -> WeightNames:
+    """Name Marian's weights, as BART's."""
+    return bart.shared_names(config)

@@ -1,0 +1,36 @@
+"""mT5: T5 1.1 over a hundred languages, under a name of its own.
+
+Source: Xue et al. 2021, arXiv:2010.11934.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from zhixing.models.config import HeadKind, ModelConfig
+from zhixing.models.families import t5
+from zhixing.models.families.family import architecture_named, architecture_of
+from zhixing.models.weight_names import WeightNames
+
+ARCHITECTURES: dict[str, HeadKind] = {f"M{name}": head for name, head in t5.ARCHITECTURES.items()}
+
+
+def read_config(values: Mapping[str, Any]) -> ModelConfig:
+    """Read mT5's `config.json`, whose keys are T5's; logits are never scaled."""
+    named = [architecture_of(values).removeprefix("M")]
+    usual = {"feed_forward_proj": "gated-gelu"}
+    never = {"architectures": named, "scale_decoder_outputs": False}
+    return t5.read_config({**usual, **values, **never})
+
+
+def write_config(config: ModelConfig) -> dict[str, Any]:
+    """Write mT5's `config.json`."""
+    return {
+        **t5.write_config(config),
+        "model_type": "mt5",
+        "architectures": [architecture_named(ARCHITECTURES, config.head)],
+    }
+
+
+def weight_names(config: ModelConfig) -> WeightNames:
+    """Name mT5's weights, as T5's."""
+    return t5.weight_names(config)

@@ -1,0 +1,115 @@
+"""A stack of blocks: an encoder, or a decoder that attends to one."""
+
+from collections.abc import Iterable
+from functools import partial
+from typing import cast
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from zhixing.layers.block import Block, BlockForm, Memory, StepPlace, Surroundings
+from zhixing.layers.cache import Ancestry, LayerCache, Remembered, spare_mask
+from zhixing.layers.dropout import Noise
+from zhixing.layers.norm import Norm, norm_named
+from zhixing.layers.positions import LinearBias, PositionBias, RelativeBias, Rotary
+from zhixing.models.checkpointing import recomputed
+from zhixing.models.config import ModelConfig
+
+
+class Stack(nn.Module):
+    """Hold the blocks of an encoder or decoder, and what all of them are told alike."""
+
+    def __init__(self, config: ModelConfig, *, num_layers: int, is_decoder: bool = False) -> None:
+        super().__init__()
+        form = BlockForm(
+            num_heads=config.num_heads,
+            head_size=config.head_size,
+            feed_forward_size=config.feed_forward_size,
+            activation=config.activation,
+            is_gated=config.is_gated,
+            norm=config.norm,
+            norm_kind=config.norm_kind,
+            norm_eps=config.norm_eps,
+            bias=config.linear_bias,
+            scales_scores=config.scales_scores,
+        )
+        size = config.hidden_size
+        self.blocks = nn.ModuleList(
+            Block(size, form, has_cross_attention=is_decoder) for _ in range(num_layers)
+        )
+        self.norm: Norm | None = None
+        if config.norm == "pre":
+            self.norm = norm_named(config.norm_kind, size, eps=config.norm_eps)
+        self.rotary: Rotary | None = None
+        if config.positions == "rotary":
+            self.rotary = Rotary(config.head_size or size // config.num_heads)
+        self.position_bias: PositionBias | None = None
+        if config.positions == "relative":
+            self.position_bias = RelativeBias(
+                config.num_heads,
+                num_buckets=config.relative_buckets,
+                max_distance=config.relative_max_distance,
+                is_causal=is_decoder,
+            )
+        elif config.positions == "linear":
+            self.position_bias = LinearBias(config.num_heads)
+        self.is_causal = is_decoder
+        self.dropout = config.dropout
+        self.attention_dropout = config.attention_dropout
+
+    def forward(
+        self,
+        x: Float[Tensor, "N D"],
+        lengths: tuple[int, ...],
+        *,
+        memory: Memory | None = None,
+        noise: Noise | None = None,
+        recompute: bool = False,
+    ) -> Float[Tensor, "N D"]:
+        """Run all blocks; with `recompute`, keep only what stands between them for backward."""
+        surroundings = Surroundings(
+            is_causal=self.is_causal,
+            rotary=self.rotary,
+            bias=self.position_bias,
+            dropout=self.dropout,
+            attention_dropout=self.attention_dropout,
+        )
+        for i, block in enumerate(self.blocks):
+            place = None if noise is None else noise.at("block", i)
+            again = partial(
+                block, lengths=lengths, surroundings=surroundings, memory=memory, noise=place
+            )
+            x = recomputed(again, x) if recompute else again(x)
+        return x if self.norm is None else self.norm(x)
+
+    def remember(self, memory: Memory) -> list[Remembered | None]:
+        """Give what the steps of each block will need of an encoder's output."""
+        mask = spare_mask(memory.lengths, memory.values.dtype, memory.values.device)
+        return [block.remember(memory, mask) for block in cast("Iterable[Block]", self.blocks)]
+
+    def step(
+        self,
+        x: Float[Tensor, "N D"],
+        caches: list[LayerCache],
+        ancestry: Ancestry,
+        remembered: list[Remembered | None],
+    ) -> tuple[Float[Tensor, "N D"], list[LayerCache]]:
+        """Read one new position of every hypothesis; see `Block.step`.
+
+        Args:
+            x: The hypotheses of the first sequence first.
+            caches: One a block; they are consumed.
+            ancestry: Grown already by the new position.
+            remembered: One a block.
+        """
+        place = StepPlace(
+            position=ancestry.position - 1,
+            scores_added=ancestry.scores_added(self.position_bias),
+            rotary=self.rotary,
+        )
+        grown = []
+        blocks = cast("Iterable[Block]", self.blocks)
+        for block, cache, memory in zip(blocks, caches, remembered, strict=True):
+            x, more = block.step(x, place, cache, memory)
+            grown.append(more)
+        return (x if self.norm is None else self.norm(x)), grown

@@ -1,0 +1,167 @@
+"""A search over a writer whose probabilities can be worked out by hand."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+import torch
+from torch import Tensor
+
+from zhixing.errors import DataError
+from zhixing.generation.search import gaps_filled, search
+from zhixing.generation.settings import SearchSettings
+
+END, START = 0, 1
+SETTINGS = SearchSettings(start_id=START, end_ids=(END,), max_tokens=6)
+
+
+@dataclass
+class Remembered:
+    """What every hypothesis has read, by sequence."""
+
+    texts: list[list[list[int]]]
+    left: list[int] = field(default_factory=list)
+
+    def descend(self, parents: Tensor) -> None:
+        self.texts = [
+            [list(own[i]) for i in chosen]
+            for own, chosen in zip(self.texts, parents.tolist(), strict=True)
+        ]
+
+    def keep(self, order: Sequence[int]) -> None:
+        self.left.append(len(order))
+        self.texts = [self.texts[i] for i in order]
+
+
+class Table:
+    """Say what comes next by a table from what was read; what it does not know is even."""
+
+    def __init__(self, rows: dict[tuple[int, ...], list[float]], size: int = 5) -> None:
+        self.rows = rows
+        self.size = size
+        self.state = Remembered([])
+
+    def start(self, inputs: list[int]) -> Remembered:
+        self.state = Remembered([[[one]] for one in inputs])
+        return self.state
+
+    def step(self, ids: Tensor, state: Remembered) -> tuple[Tensor, Remembered]:
+        flat = [text for own in state.texts for text in own]
+        for text, token in zip(flat, ids.tolist(), strict=True):
+            text.append(token)
+        even = [1.0 / self.size] * self.size
+        rows = [self.rows.get(tuple(t), self.rows.get((-1, *t[2:]), even)) for t in flat]
+        return torch.tensor(rows).log(), state
+
+
+# After 2 the likeliest path is 0.5 * 0.4; after 3 it is 0.4 * 0.9, which greedy never sees.
+GARDEN = Table(
+    {
+        (-1,): [0.05, 0.05, 0.5, 0.4, 0.0],
+        (-1, 2): [0.4, 0.0, 0.3, 0.3, 0.0],
+        (-1, 3): [0.9, 0.0, 0.1, 0.0, 0.0],
+    }
+)
+
+
+def test_greedy_takes_the_likeliest_token_every_time() -> None:
+    (found,) = search(GARDEN, [7], SETTINGS, sequences=1)
+    assert [one.ids for one in found] == [(2, END)]
+    assert found[0].has_ended
+    assert found[0].log_probs == pytest.approx((math.log(0.5), math.log(0.4)))
+    assert found[0].score == pytest.approx(math.log(0.2) / 2)
+
+
+def test_a_beam_finds_what_greedy_misses() -> None:
+    settings = SETTINGS.changed(num_beams=2, num_results=2, length_penalty=0.0)
+    (found,) = search(GARDEN, [7], settings, sequences=1)
+    assert [one.ids for one in found] == [(3, END), (2, END)]
+    assert [one.score for one in found] == pytest.approx([math.log(0.36), math.log(0.2)])
+
+
+def test_sequences_that_are_done_leave_at_once() -> None:
+    rows = {
+        (5, START): [1.0, 0, 0, 0, 0],
+        (6, START): [0, 0, 1.0, 0, 0],
+        (6, START, 2): [1.0, 0, 0, 0, 0],
+        (8, START): [0, 0, 0, 1.0, 0],
+        (8, START, 3): [0, 0, 0, 0, 1.0],
+        (8, START, 3, 4): [1.0, 0, 0, 0, 0],
+    }
+    table = Table(rows)
+    found = search(table, [5, 8, 6], SETTINGS, sequences=3)
+    assert [own[0].ids for own in found] == [(END,), (3, 4, END), (2, END)]
+    assert table.state.left == [2, 1]
+
+
+def test_a_result_that_is_cut_says_so() -> None:
+    table = Table({}, size=3)
+    (found,) = search(table, [7], SETTINGS.changed(suppressed_ids=(END,)), sequences=1)
+    assert len(found[0].ids) == SETTINGS.max_tokens
+    assert not found[0].has_ended
+
+
+def test_a_prefix_is_written_first_and_costs_nothing() -> None:
+    for beams in (1, 2):
+        settings = SETTINGS.changed(num_beams=beams, length_penalty=0.0)
+        found = search(GARDEN, [7, 7], settings, sequences=2, prefixes=[[3], []])
+        assert found[0][0].ids == (3, END)
+        assert found[0][0].log_probs == pytest.approx((0.0, math.log(0.9)))
+        assert found[1][0].ids == ((2, END) if beams == 1 else (3, END))
+
+
+def test_prefixes_have_to_be_one_a_sequence() -> None:
+    with pytest.raises(DataError, match="there are 2 sequences but 1 prefixes"):
+        search(GARDEN, [7, 7], SETTINGS, sequences=2, prefixes=[[3]])
+
+
+def test_no_result_is_shorter_than_asked_for() -> None:
+    for beams in (1, 3):
+        settings = SETTINGS.changed(min_tokens=3, num_beams=beams)
+        (found,) = search(GARDEN, [7], settings, sequences=1)
+        assert len(found[0].ids) >= 4
+
+
+def test_drawing_follows_the_distribution_and_the_seed() -> None:
+    table = Table({(-1,): [0.1, 0.0, 0.6, 0.3, 0.0], (-1, 2): [1.0, 0, 0, 0, 0]})
+    settings = SETTINGS.changed(temperature=1.0, num_results=100, max_tokens=1)
+    drawn = [
+        [one.ids[0] for one in search(table, [7], settings.changed(seed=seed), sequences=1)[0]]
+        for seed in (0, 0, 1)
+    ]
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert 1 not in drawn[0]
+    assert 45 <= drawn[0].count(2) <= 75
+
+
+@pytest.mark.parametrize(
+    ("changes", "allowed"),
+    [({"top_k": 1}, {2}), ({"top_p": 0.5}, {2}), ({"top_p": 0.85}, {2, 3}), ({"top_k": 2}, {2, 3})],
+)
+def test_drawing_can_be_held_to_the_likeliest(changes: dict[str, float], allowed: set[int]) -> None:
+    table = Table({(-1,): [0.1, 0.0, 0.6, 0.3, 0.0]})
+    settings = SETTINGS.changed(temperature=1.0, num_results=60, max_tokens=1, **changes)
+    (found,) = search(table, [7], settings, sequences=1)
+    assert {one.ids[0] for one in found} == allowed
+
+
+def test_a_neighbour_changes_no_draw() -> None:
+    table = Table({})
+    settings = SETTINGS.changed(temperature=1.0, num_results=2)
+    alone = search(table, [7], settings, sequences=1)[0]
+    assert search(table, [7, 9], settings, sequences=2)[0] == alone
+
+
+@pytest.mark.parametrize(
+    ("done", "order"),
+    [
+        ([False, False], [0, 1]),
+        ([True, False, False, False], [3, 1, 2]),
+        ([True, False, True, False, False], [4, 1, 3]),
+        ([True, True], []),
+        ([False, True], [0]),
+    ],
+)
+def test_the_last_ones_fill_the_gaps(done: list[bool], order: list[int]) -> None:
+    assert gaps_filled(done) == order

@@ -1,0 +1,1 @@
+"""Writing: a search over what a model says of the next token."""

@@ -1,0 +1,117 @@
+"""The one search: greedy, drawn or over beams, for anything that can start and step."""
+
+from collections.abc import Sequence
+from typing import Generic, Protocol, TypeVar, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from zhixing.errors import DataError
+from zhixing.generation.picking import Beam, Hypothesis, Picker, Single
+from zhixing.generation.rules import Rules
+from zhixing.generation.settings import SearchSettings
+
+
+@runtime_checkable
+class State(Protocol):
+    """What a writer remembers between steps, of several hypotheses of each sequence."""
+
+    def descend(self, parents: Int[Tensor, "B W"]) -> None:
+        """Go on from other hypotheses: for each sequence, which of its present ones."""
+
+    def keep(self, order: Sequence[int]) -> None:
+        """Go on with some of the sequences, in this order."""
+
+
+Inputs = TypeVar("Inputs", contravariant=True)
+Kept = TypeVar("Kept", bound=State)
+
+
+@runtime_checkable
+class Writer(Protocol, Generic[Inputs, Kept]):
+    """Anything that says, token by token, what could come next."""
+
+    def start(self, inputs: Inputs, /) -> Kept:
+        """Read what is to be written about."""
+
+    def step(self, ids: Int[Tensor, " N"], state: Kept, /) -> tuple[Float[Tensor, "N V"], Kept]:
+        """Read one token of every hypothesis; give the logits of the next. Consumes the state."""
+
+
+@torch.inference_mode()
+def search(
+    writer: Writer[Inputs, Kept],
+    inputs: Inputs,
+    settings: SearchSettings,
+    *,
+    sequences: int,
+    prefixes: Sequence[Sequence[int]] = (),
+    device: torch.device = torch.device("cpu"),
+) -> list[list[Hypothesis]]:
+    """Write about each of some inputs.
+
+    A sequence that is done leaves the batch at once, and what the others write does not change by
+    it. Search does not know whether there is an encoder.
+
+    Args:
+        writer: Starts and steps.
+        inputs: What `writer.start` takes.
+        settings: How to search.
+        sequences: How many inputs there are.
+        prefixes: How each result has to begin; none to leave it to the writer.
+        device: Where the writer computes.
+
+    Returns:
+        For each input its `num_results` best hypotheses, the best first.
+
+    Raises:
+        DataError: If there are not as many prefixes as sequences.
+    """
+    if prefixes and len(prefixes) != sequences:
+        raise DataError(
+            f"there are {sequences} sequences but {len(prefixes)} prefixes; give each one"
+        )
+    rules = Rules(settings, [tuple(one) for one in prefixes] or [()] * sequences)
+    picker: Picker
+    is_beam = settings.num_beams > 1
+    picker = (Beam if is_beam else Single)(settings, sequences, device)
+    found: list[list[Hypothesis]] = [[] for _ in range(sequences)]
+    places = list(range(sequences))
+    state = writer.start(inputs)
+    ids = torch.full((sequences,), settings.start_id, device=device)
+    while places:
+        logits, state = writer.step(ids, state)
+        choice = picker.choose(logits.float(), rules)
+        chosen, parents = choice.ids, choice.parents
+        done = choice.is_done.tolist()
+        if any(done):
+            for row in (row for row, is_done in enumerate(done) if is_done):
+                found[places[row]] = picker.results(row)[: settings.num_results]
+            order = gaps_filled(done)
+            if not order:
+                break
+            # The present hypotheses have to be chosen from before sequences change places.
+            picker.keep(order)
+            rules.keep(order)
+            state.keep(order)
+            places = [places[i] for i in order]
+            chosen, parents = chosen[order], parents[order]
+        state.descend(parents)
+        ids = chosen.flatten()
+    return found
+
+
+def gaps_filled(done: Sequence[bool]) -> list[int]:
+    """Order those that go on so that few change places: the last ones fill the gaps.
+
+    Example:
+        >>> gaps_filled([False, True, False, False])
+        [0, 3, 2]
+    """
+    left = [i for i, is_done in enumerate(done) if not is_done]
+    order: list[int] = []
+    for place in range(len(left)):
+        order.append(place if not done[place] else -1)
+    rest = iter(reversed([i for i in left if i >= len(left)]))
+    return [i if i >= 0 else next(rest) for i in order]

@@ -1,7 +1,7 @@
 """Load and save: configuration + names + files = model."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from zhixing.tokenization.files import load_tokenizer, save_tokenizer
 from zhixing.tokenization.tokenizer import Tokenizer
 
 CONFIG = "config.json"
+GENERATION = "generation_config.json"
 POOLER = ("pooler.weight", "pooler.bias")
 HEAD_PARTS = ("pooler.", "classification.", "vocabulary.", "next_token.")
 
@@ -44,6 +45,8 @@ class Pretrained:
         card: What the folder says of itself.
         model_type: The family's name in `config.json`.
         values: The `config.json`, with keys we do not read.
+        generation: The `generation_config.json`: how to decode.
+        target_tokenizer: Of what is written, where that is another one.
         fresh: Our names of weights that were drawn, because the folder had none.
         left_out: Names of the folder's weights that belong to heads not asked for.
     """
@@ -53,6 +56,8 @@ class Pretrained:
     card: Card
     model_type: str
     values: Mapping[str, Any]
+    generation: Mapping[str, Any] = field(default_factory=dict)
+    target_tokenizer: Tokenizer | None = None
     fresh: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
 
@@ -88,6 +93,7 @@ def load_pretrained(
     else:
         keeps_head = True
     theirs = read_weights_of(folder)
+    generation = read_json(folder / GENERATION) if (folder / GENERATION).exists() else {}
     tokenizer = load_tokenizer(folder)
     if tokenizer.vocab_size > config.vocab_size:
         raise CheckpointError(
@@ -103,7 +109,7 @@ def load_pretrained(
         )
     if values.get("quantization") == "int8":
         model = _load_int8(config, theirs, folder)
-        return Pretrained(model, tokenizer, card, values["model_type"], values)
+        return Pretrained(model, tokenizer, card, values["model_type"], values, generation)
     config = _tied_as_found(family, config, theirs)
     names = _names_of(family, config)
     if not keeps_head:
@@ -118,7 +124,14 @@ def load_pretrained(
     fresh = _check(reading, model, folder, may_start_head=head is not None)
     model = _filled(model, reading.weights, fresh, seed)
     return Pretrained(
-        model, tokenizer, card, values["model_type"], values, fresh=fresh, left_out=reading.left_out
+        model,
+        tokenizer,
+        card,
+        values["model_type"],
+        values,
+        generation,
+        fresh=fresh,
+        left_out=reading.left_out,
     )
 
 
@@ -321,6 +334,8 @@ def write_model_files(
         if dtype is not None:
             tensors = {name: tensor.to(dtype) for name, tensor in tensors.items()}
     write_json(place / CONFIG, values)
+    if pretrained.generation:
+        write_json(place / GENERATION, pretrained.generation)
     write_tensors(place / WEIGHTS, tensors, {"format": "pt"})
     save_tokenizer(pretrained.tokenizer, place, max_length=config.max_positions)
     probe = pretrained.card.probe or probe_of(pretrained.tokenizer)

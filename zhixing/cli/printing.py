@@ -18,6 +18,7 @@ from rich.text import Text
 
 from zhixing.evaluation.bag_of_words import Baseline
 from zhixing.evaluation.classification import ClassificationReport
+from zhixing.evaluation.translation import TextReport
 
 MOST_CLASSES = 30
 
@@ -69,6 +70,19 @@ def print_scores(report: ClassificationReport, baseline: Baseline | None = None)
         f"calibration error {report.calibration_error:.3f} at temperature "
         f"{report.temperature:.2f}; {report.tokens_read:,} of {report.tokens_given:,} tokens read"
     )
+    console.print(report.signature, style="dim")
+
+
+def print_text_scores(report: TextReport) -> None:
+    """Print the scores of written texts with their intervals."""
+    for name, claim in report.scores.items():
+        interval = f"{claim.interval.low:.1f} to {claim.interval.high:.1f}"
+        console.print(f"{name:<8}{claim.value:6.1f}  {interval}")
+    console.print(
+        f"TER {report.error_rate:.1f}; length {report.length_ratio:.0%} of the references'; "
+        f"{report.cut} of {report.rows} texts cut"
+    )
+    console.print(report.bleu_signature, style="dim")
     console.print(report.signature, style="dim")
 
 

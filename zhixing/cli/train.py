@@ -90,7 +90,7 @@ def train(
         print_json(finished.to_dict() | ({} if spread is None else {"folds": asdict(spread)}))
     else:
         print_finished(finished)
-        console.print(f'next    zhixing classify {out} "a text of yours"')
+        console.print(f'next    zhixing {task} {out} "a text of yours"')
 
 
 def _columns(**named: str | None) -> list[str]:

@@ -8,7 +8,14 @@ from types import FrameType
 
 from rich.progress import Progress, TaskID
 
-from zhixing.cli.printing import console, notices, print_scores, progress_bar
+from zhixing.cli.printing import (
+    console,
+    notices,
+    print_scores,
+    print_text_scores,
+    progress_bar,
+)
+from zhixing.evaluation.classification import ClassificationReport
 from zhixing.training.events import Ended, Evaluated, Event, Saved, Stepped
 from zhixing.workflows.finishing import Finished
 
@@ -96,8 +103,10 @@ def print_finished(finished: Finished) -> None:
         f"{finished.steps:,} steps, {finished.tokens:,} tokens in {finished.seconds:.0f} s "
         f"({speed:,.0f} tokens/s); the kept weights are those of step {finished.best_step:,}"
     )
-    if finished.report is not None:
+    if isinstance(finished.report, ClassificationReport):
         print_scores(finished.report, finished.baseline)
+    elif finished.report is not None:
+        print_text_scores(finished.report)
     console.print(f"model   {finished.folder}")
     console.print(f"report  {finished.folder / 'report.html'}")
 

@@ -33,6 +33,7 @@ class Cells:
     pair: list[object] | None = None
     label: list[object] | None = None
     weight: list[object] | None = None
+    target: list[object] | None = None
 
 
 @dataclass(frozen=True)
@@ -71,10 +72,9 @@ def build_table(cells: Cells, rules: Rules) -> Table:
     """
     faults = _Faults(cells.rows)
     texts = _texts(cells.text, "text", faults, keep_blanks=rules.keep_blanks)
-    pairs = (
-        None
-        if cells.pair is None
-        else _texts(cells.pair, "second text", faults, keep_blanks=rules.keep_blanks)
+    pairs, targets = (
+        None if found is None else _texts(found, noun, faults, keep_blanks=rules.keep_blanks)
+        for found, noun in ((cells.pair, "second text"), (cells.target, "target"))
     )
     labels = None if cells.label is None else _labels(cells.label, rules, faults)
     weights = None if cells.weight is None else _weights(cells.weight, faults)
@@ -88,6 +88,7 @@ def build_table(cells: Cells, rules: Rules) -> Table:
         is_multi_label=rules.multi_label and labels is not None,
         columns=cells.columns,
         weights=weights,
+        targets=targets,
     )
 
 

@@ -18,6 +18,10 @@ PAIR_NAMES = (
     *("pair", "text2", "text_b", "text_pair", "sentence2", "sentence_b", "hypothesis"),
     *("question2", "second"),
 )
+TARGET_NAMES = (
+    *("target", "targets", "translation", "summary", "output", "reference", "response", "answer"),
+    *("headline", "title", "译文", "目标", "摘要"),
+)
 LABEL_NAMES = (
     *("label", "labels", "class", "category", "intent", "sentiment", "target", "topic", "tag"),
     *("tags", "emotion", "classes", "categories", "标签", "类别", "情感", "意图"),
@@ -30,6 +34,7 @@ def find_columns(
     *,
     source: str,
     needs_labels: bool,
+    needs_targets: bool = False,
     multi_label: bool = False,
 ) -> dict[str, str]:
     """Decide which column plays which role.
@@ -39,7 +44,8 @@ def find_columns(
 
     Returns:
         The column of each role that was found: "text" always, "label" where it is needed or
-        unmistakable, "pair" where there is one, "weight" where it was asked for.
+        unmistakable, "pair" where there is one, "weight" where it was asked for. Where targets are
+        needed, "target" takes the place of "label" and "pair".
 
     Raises:
         DataError: A column is missing or not unmistakable; everything wrong is told at once, with
@@ -49,13 +55,16 @@ def find_columns(
     faults = [_absent(name, role, names) for role, name in asked.items() if name not in names]
     found = dict(asked)
     label_names = ("labels", *LABEL_NAMES) if multi_label else LABEL_NAMES
-    for role, known in (("pair", PAIR_NAMES), ("text", TEXT_NAMES), ("label", label_names)):
+    looked_for: list[tuple[str, Sequence[str]]] = [("target", TARGET_NAMES), ("text", TEXT_NAMES)]
+    if not needs_targets:
+        looked_for = [("pair", PAIR_NAMES), ("text", TEXT_NAMES), ("label", label_names)]
+    for role, known in looked_for:
         if role in asked:
             continue
         candidates = _known(names, known, taken=list(found.values()))
         if len(candidates) == 1:
             found[role] = candidates[0]
-        elif role == "text" or (role == "label" and needs_labels):
+        elif role in ("text", "target") or (role == "label" and needs_labels):
             faults.append(_unclear(role, candidates))
     if faults:
         raise DataError(f"{source} {' and '.join(faults)}; its columns are {quoted(names)}")
@@ -64,7 +73,7 @@ def find_columns(
 
 def is_known(name: str) -> bool:
     """Tell whether a column of this name would be found without being asked for."""
-    return _plain(name) in {*TEXT_NAMES, *PAIR_NAMES, *LABEL_NAMES}
+    return _plain(name) in {*TEXT_NAMES, *PAIR_NAMES, *TARGET_NAMES, *LABEL_NAMES}
 
 
 def _known(names: Sequence[str], known: Sequence[str], *, taken: Sequence[str]) -> list[str]:

@@ -25,6 +25,7 @@ def read_table(
     *,
     columns: Columns = Columns(),
     needs_labels: bool,
+    needs_targets: bool = False,
     multi_label: bool = False,
     label_separator: str | None = None,
     format: str | None = None,
@@ -42,6 +43,7 @@ def read_table(
         columns: Which columns hold what; the others are found by their names.
         needs_labels: Refuse a table without labels. Otherwise labels are read where they are
             found.
+        needs_targets: Refuse a table without targets, and read no labels.
         multi_label: A row has any number of labels: a list, or a string with separators. An
             empty string or list says that none applies.
         label_separator: What stands between labels in a string; by default "|" where any cell
@@ -63,7 +65,7 @@ def read_table(
     """
     if label_separator == "":
         raise ConfigError('label_separator is "", which separates nothing: "|" and "," would')
-    wanted = _Wanted(columns, needs_labels=needs_labels, multi_label=multi_label)
+    wanted = _Wanted(columns, needs_labels, needs_targets, multi_label)
     sources = _sources(data, wanted, format, _ROWS_WHEN_WHOLE)
     parts = [_whole(source, wanted) for source in sources]
     _refuse_unlike_parts(parts)
@@ -116,7 +118,7 @@ def stream_tables(
     """
     if rows_at_a_time < 1:
         raise ConfigError(f"rows_at_a_time is {rows_at_a_time}; it must be at least 1")
-    wanted = _Wanted(replace(columns, label=None), needs_labels=False)
+    wanted = _Wanted(replace(columns, label=None))
     return _stream(_sources(data, wanted, format, rows_at_a_time), wanted)
 
 
@@ -145,7 +147,8 @@ def expand_paths(data: str | Path) -> list[Path]:
 @dataclass(frozen=True)
 class _Wanted:
     columns: Columns
-    needs_labels: bool
+    needs_labels: bool = False
+    needs_targets: bool = False
     multi_label: bool = False
 
     def find(self, chunk: Chunk, source: str) -> dict[str, str]:
@@ -154,6 +157,7 @@ class _Wanted:
             self.columns,
             source=source,
             needs_labels=self.needs_labels,
+            needs_targets=self.needs_targets,
             multi_label=self.multi_label,
         )
 
@@ -231,6 +235,7 @@ def _cells(chunks: Sequence[Chunk], columns: dict[str, str], source: str) -> Cel
         pair=of("pair"),
         label=of("label"),
         weight=of("weight"),
+        target=of("target"),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from zhixing.data.wording import counted, joined, numbered, quoted
 from zhixing.errors import DataError
 
-ROLES = ("text", "pair", "label", "weight")
+ROLES = ("text", "pair", "target", "label", "weight")
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class Columns:
     Attributes:
         text: The column of the texts.
         pair: The column of the second texts, where the task is about pairs.
+        target: The column of what is to be written: translations, summaries.
         label: The column of the labels.
         weight: The column of row weights. It is never found by name.
     """
@@ -27,6 +28,7 @@ class Columns:
     pair: str | None = None
     label: str | None = None
     weight: str | None = None
+    target: str | None = None
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,9 @@ class Table:
             names.
         source: What the rows were read from: "reviews.csv", "3 files", "<list>", "<stdin>".
         is_multi_label: Whether a row has any number of labels instead of one.
-        columns: The column found for each role: text, pair, label, weight.
+        columns: The column found for each role: text, pair, target, label, weight.
         weights: How much each row counts.
+        targets: What is to be written about each text.
     """
 
     texts: list[str]
@@ -54,13 +57,14 @@ class Table:
     is_multi_label: bool = False
     columns: dict[str, str] = field(default_factory=dict)
     weights: list[float] | None = None
+    targets: list[str] | None = None
 
     def __post_init__(self) -> None:
         lengths = {
             "texts": len(self.texts),
             **{
                 name: len(values)
-                for name in ("pairs", "labels", "weights", "rows")
+                for name in ("pairs", "targets", "labels", "weights", "rows")
                 if (values := getattr(self, name)) is not None
             },
         }
@@ -86,18 +90,21 @@ class Table:
             is_multi_label=multi,
             columns=self.columns,
             weights=None if self.weights is None else [self.weights[i] for i in chosen],
+            targets=None if self.targets is None else [self.targets[i] for i in chosen],
         )
 
     def to_columns(self, names: Mapping[str, str] | None = None) -> dict[str, list[Any]]:
         """Give the rows as columns of plain values, from which a table reads the same again.
 
         Args:
-            names: What the column of a role is called; "text", "pair", "label", "weight" if unsaid.
+            names: What the column of a role is called; the role's own name if unsaid.
         """
         named = {role: role for role in ROLES} | dict(names or {})
         columns: dict[str, list[Any]] = {named["text"]: self.texts}
         if self.pairs is not None:
             columns[named["pair"]] = self.pairs
+        if self.targets is not None:
+            columns[named["target"]] = self.targets
         if self.labels is not None:
             columns[named["label"]] = [list(x) if isinstance(x, tuple) else x for x in self.labels]
         if self.weights is not None:
@@ -123,7 +130,7 @@ class Table:
         return {label: counts[label] for label in sorted(counts, key=_label_order)}
 
     def fingerprint(self) -> str:
-        """Hash the contents (texts, pairs, labels, weights) with SHA-256.
+        """Hash the contents (texts, pairs, targets, labels, weights) with SHA-256.
 
         The same rows give the same fingerprint whatever file format they came in, and whatever
         their row numbers, column names and source.
@@ -138,7 +145,8 @@ class Table:
 
     def _contents(self) -> Iterator[str]:
         yield f"{len(self)} {self.is_multi_label}"
-        for name, texts in (("texts", self.texts), ("pairs", self.pairs)):
+        sides = (("texts", self.texts), ("pairs", self.pairs), ("targets", self.targets))
+        for name, texts in sides:
             if texts is not None:
                 yield name
                 yield from texts
@@ -211,6 +219,9 @@ def concatenate(tables: Sequence[Table]) -> Table:
         columns=first.columns,
         weights=(
             None if first.weights is None else [w for table in tables for w in table.weights or []]
+        ),
+        targets=(
+            None if first.targets is None else [t for table in tables for t in table.targets or []]
         ),
     )
 

@@ -82,6 +82,11 @@ class Transformer(nn.Module):
         x = self.embedded(self.embedding(input_ids, token_type_ids, place))
         return self.encoder(x, input_ids.lengths, noise=noise, recompute=recompute)
 
+    @property
+    def multiplies_by_tokens(self) -> bool:
+        """Tell whether a head scores the vocabulary, and may use the token table for it."""
+        return self.vocabulary is not None or self.next_token is not None
+
     def pool(
         self, hidden_states: Float[Tensor, "N D"], lengths: tuple[int, ...]
     ) -> Float[Tensor, "B D"]:
@@ -194,9 +199,17 @@ class Transformer(nn.Module):
         Raises:
             ConfigError: If the model has no head for it.
         """
+        return self.head_of_next()(states)
+
+    def head_of_next(self) -> NextTokenHead:
+        """Give the head that scores the next token, for a loss that never holds all scores.
+
+        Raises:
+            ConfigError: If the model has none.
+        """
         if self.next_token is None:
             raise ConfigError("the model has no next-token head; load one that writes")
-        return self.next_token(states)
+        return self.next_token
 
     def _decoder_parts(self) -> tuple[Stack, Embedding]:
         if self.decoder is None or self.decoder_embedding is None:

@@ -25,6 +25,7 @@ from zhixing.metrics.classification import (
     multilabel_scores,
 )
 from zhixing.models.transformer import Transformer
+from zhixing.tasks.running import logits_of
 from zhixing.tasks.task import Loss
 from zhixing.tokenization.tokenizer import Tokenizer
 
@@ -148,6 +149,19 @@ class ClassificationTask:
     def logits(self, model: Transformer, batch: Batch) -> Float[Tensor, "B C"]:
         """Average the logits of each text's windows."""
         return self._averaged(model, batch)
+
+    def evaluate(
+        self,
+        model: Transformer,
+        examples: Sequence[Example],
+        table: Table,
+        *,
+        device: torch.device,
+        precision: str,
+    ) -> dict[str, float]:
+        """Predict all examples and score them; their labels are in the examples."""
+        logits = logits_of(model, self, examples, device=device, precision=precision)
+        return self.score(logits, examples)
 
     def score(self, logits: Float[Tensor, "B C"], examples: Sequence[Example]) -> dict[str, float]:
         """Compute the loss and the usual scores; for multi-label at a probability of one half.

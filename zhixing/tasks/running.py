@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache, partial
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 import torch
 from jaxtyping import Float
@@ -18,8 +18,9 @@ from zhixing.data.loader import by_length
 from zhixing.errors import ConfigError
 from zhixing.layers.packed import KERNEL_ROWS, has_tiles
 from zhixing.models.transformer import Transformer
-from zhixing.tasks.task import Task
+from zhixing.tasks.task import Judge
 
+Result = TypeVar("Result")
 Precision = Literal["auto", "float32", "bfloat16", "float16", "int8"]
 
 # On a CPU a batch should stay in its caches; on an accelerator it should fill it.
@@ -65,7 +66,7 @@ def mixed_precision(device: torch.device, precision: str) -> Iterator[None]:
 
 def logits_of(
     model: Transformer,
-    task: Task,
+    task: Judge,
     examples: Sequence[Example],
     *,
     device: torch.device,
@@ -87,29 +88,57 @@ def logits_of(
     Returns:
         Float32 logits on the CPU, in the order of the examples.
     """
-    budget = tokens_per_batch or (CPU_TOKENS if device.type == "cpu" else ACCELERATOR_TOKENS)
     sizes = [example.num_tokens for example in examples]
-    batches = by_length(sizes, budget)
     multiple = KERNEL_ROWS if device.type == "cpu" else 1
 
     def compute(rows: list[int]) -> Tensor:
-        # Both contexts belong to a thread, and this one may be new.
         chosen = [examples[row] for row in rows]
-        with torch.inference_mode(), _autocast(device, precision):
-            batch = task.collate(filled_up(chosen, multiple)).to(device)
-            logits = task.logits(model, batch)[: len(rows)].float().cpu()
+        batch = task.collate(filled_up(chosen, multiple)).to(device)
+        logits = task.logits(model, batch)[: len(rows)].float().cpu()
         if progress is not None:
             progress(sum(example.num_tokens for example in chosen))
         return logits
 
-    with mixed_precision(device, precision):
-        parts = _side_by_side(compute, batches, device)
+    parts = each_batch(compute, sizes, device=device, precision=precision, budget=tokens_per_batch)
     if not parts:
         return torch.zeros(0, model.config.num_classes)
-    joined = torch.cat(parts)
+    joined = torch.cat([logits for _, logits in parts])
     found = torch.empty_like(joined)
-    found[torch.tensor([row for rows in batches for row in rows])] = joined
+    found[torch.tensor([row for rows, _ in parts for row in rows])] = joined
     return found
+
+
+def each_batch(
+    compute: Callable[[list[int]], Result],
+    sizes: Sequence[int],
+    *,
+    device: torch.device,
+    precision: str,
+    budget: int = 0,
+) -> list[tuple[list[int], Result]]:
+    """Compute something of all examples, those of like size together, without gradients.
+
+    Args:
+        compute: Is given the numbers of a batch's examples; on a CPU, by several threads.
+        sizes: Tokens of each example.
+        device: Where to compute.
+        precision: Of the matrix products.
+        budget: Tokens a batch; 0 for what suits the device.
+
+    Returns:
+        The examples of each batch and what was computed of them, the longest first.
+    """
+    suited = CPU_TOKENS if device.type == "cpu" else ACCELERATOR_TOKENS
+    batches = by_length(sizes, budget or suited)
+
+    def within(rows: list[int]) -> Result:
+        # Both contexts belong to a thread, and this one may be new.
+        with torch.inference_mode(), _autocast(device, precision):
+            return compute(rows)
+
+    with mixed_precision(device, precision):
+        results = _side_by_side(within, batches, device)
+    return list(zip(batches, results, strict=True))
 
 
 def give_back_memory() -> None:
@@ -135,8 +164,8 @@ def _pool(workers: int, share: int, process: int) -> ThreadPoolExecutor:
 
 
 def _side_by_side(
-    compute: Callable[[list[int]], Tensor], batches: list[list[int]], device: torch.device
-) -> list[Tensor]:
+    compute: Callable[[list[int]], Result], batches: list[list[int]], device: torch.device
+) -> list[Result]:
     """Compute batches, on a CPU one a core: cores that share a batch wait for one another."""
     threads = torch.get_num_threads()
     workers = min(threads, len(batches)) if device.type == "cpu" else 1

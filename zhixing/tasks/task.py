@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -52,8 +53,24 @@ class Task(Protocol):
     ) -> Loss:
         """Compute the summed loss of a batch."""
 
+    def evaluate(
+        self,
+        model: Transformer,
+        examples: Sequence[Example],
+        table: Table,
+        *,
+        device: torch.device,
+        precision: str,
+    ) -> dict[str, float]:
+        """Compute the task's metrics over a whole set, each by its name, and "loss"."""
+
+
+@runtime_checkable
+class Judge(Protocol):
+    """A task whose model gives each example a row of numbers."""
+
+    def collate(self, examples: Sequence[Example]) -> Batch:
+        """Lay examples end to end."""
+
     def logits(self, model: Transformer, batch: Batch) -> Float[Tensor, "B C"]:
         """Compute what the model says of each example, before it becomes a result."""
-
-    def score(self, logits: Float[Tensor, "B C"], examples: Sequence[Example]) -> dict[str, float]:
-        """Compute the task's metrics over a whole set, each by its name, and "loss"."""

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import tokenizers
 from tokenizers.models import WordLevel
+from tokenizers.processors import TemplateProcessing
 
 from zhixing.errors import DataError, TokenizerError
 from zhixing.tokenization.special_tokens import HUGGING_FACE_KEYS, SpecialTokens
@@ -171,6 +172,22 @@ class Tokenizer:
             input_ids += own
             token_type_ids += [token_type] * len(own)
         return Wrapped(input_ids, token_type_ids)
+
+    def with_only_end(self) -> "Tokenizer":
+        """Give a tokenizer of the same pieces that puts nothing but the end after a text.
+
+        Raises:
+            TokenizerError: If there is no token for the end.
+        """
+        end = self.special.end or self.special.separator
+        end_id = None if end is None else self.id_of(end)
+        if end_id is None:
+            raise TokenizerError("the vocabulary has no token that ends a text; name one as `end`")
+        backend = tokenizers.Tokenizer.from_str(self.to_json())
+        backend.post_processor = TemplateProcessing(
+            single=f"$A {end}", pair=f"$A {end} $B {end}", special_tokens=[(end, end_id)]
+        )
+        return Tokenizer(backend, self.special, max_length=self.max_length)
 
     def num_special(self, *, pair: bool) -> int:
         """Count the tokens that `wrap` puts around one text, or around two."""

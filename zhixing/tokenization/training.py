@@ -47,6 +47,7 @@ def train_tokenizer(
     vocab_size: int,
     lowercase: bool = False,
     min_frequency: int = 2,
+    only_ends: bool = False,
 ) -> Tokenizer:
     """Learn a vocabulary of at most `vocab_size` pieces, special tokens among them.
 
@@ -58,6 +59,7 @@ def train_tokenizer(
         lowercase: Read capital letters as small ones. "wordpiece" then drops accents, too.
         min_frequency: How often a pair of pieces must occur to become one; "unigram" has no
             pairs, and does not ask.
+        only_ends: Put the end alone around a text, as translators read and write it.
 
     Raises:
         ConfigError: `vocab_size` does not hold the special tokens and the characters, or
@@ -90,7 +92,7 @@ def train_tokenizer(
             f" {tokenizer.vocab_size} pieces; choose more, or kind='byte_bpe', which spells every"
             " character with 256"
         )
-    return tokenizer
+    return tokenizer.with_only_end() if only_ends else tokenizer
 
 
 class _Checked:

@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 from zhixing.errors import ConfigError
 
-Schedule = Literal["linear", "cosine", "constant"]
+Schedule = Literal["linear", "cosine", "constant", "inverse_sqrt"]
 TrainingPrecision = Literal["auto", "float32", "bfloat16", "float16"]
 
 
@@ -21,7 +21,8 @@ class TrainingConfig:
         micro_tokens: Tokens computed at once; a larger step is accumulated from parts, which
             changes nothing but the memory it needs.
         rate: Highest learning rate.
-        schedule: How it falls after the warm-up, to zero unless constant.
+        schedule: How it falls after the warm-up: to zero in a line or as a cosine, by the inverse
+            root of the step, or not at all.
         warmup: Share of all steps over which the rate rises from zero.
         layer_rate_decay: Factor on the rate from each layer to the one below; 1 for none.
         head_rate_factor: Factor on the rate of a head.

@@ -115,7 +115,7 @@ class _Loop:
         self.mean = WeightMean()
         if start is not None:
             self._restore(start)
-        keeps_rows = run.ranks.world == 1 and run.model.vocabulary is None
+        keeps_rows = run.ranks.world == 1 and not run.model.multiplies_by_tokens
         self.gradients = Gradients(run.model, keeps_rows=keeps_rows)
         self.total, self.per_epoch = plan_steps(run)
         self.averaged_steps = marks(

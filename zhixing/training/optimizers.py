@@ -16,17 +16,19 @@ HEADS = ("pooler.", "classification.", "vocabulary.", "next_token.")
 
 
 def layer_of(name: str, num_layers: int) -> int:
-    """Tell how high a parameter lies: 0 for the embedding, then the blocks, then the head.
+    """Tell how high a parameter lies: 0 for the embeddings, then the blocks, then the head.
+
+    A decoder's blocks lie above the encoder's, of which there are `num_layers`.
 
     Example:
         >>> layer_of("encoder.blocks.2.attention.output.weight", 6)
         3
     """
-    if name.startswith("embedding."):
+    if name.startswith(("embedding.", "decoder_embedding.")):
         return 0
     parts = name.split(".")
-    if parts[0] == "encoder" and parts[1] == "blocks":
-        return int(parts[2]) + 1
+    if parts[0] in ("encoder", "decoder") and parts[1] == "blocks":
+        return int(parts[2]) + 1 + (num_layers if parts[0] == "decoder" else 0)
     return num_layers + 1
 
 
@@ -37,7 +39,7 @@ def decays(name: str, parameter: nn.Parameter) -> bool:
 
 def parameter_groups(model: Transformer, config: TrainingConfig) -> list[dict[str, Any]]:
     """Part the trained parameters by rate and decay; each group carries its rate's factor."""
-    top = model.config.encoder_layers + 1
+    top = model.config.encoder_layers + model.config.decoder_layers + 1
     groups: dict[tuple[float, float], dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:

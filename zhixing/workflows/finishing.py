@@ -3,7 +3,7 @@
 import hashlib
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,11 @@ from zhixing.evaluation.classification import (
     Origin,
     evaluate_logits,
 )
+from zhixing.evaluation.translation import TextReport
 from zhixing.metrics.calibration import fit_multilabel_temperature, fit_temperature
 from zhixing.metrics.classification import best_thresholds
 from zhixing.models.transformer import Transformer
+from zhixing.tasks.classification import ClassificationTask
 from zhixing.tasks.running import logits_of
 from zhixing.training.loop import Run
 from zhixing.training.snapshot import machine_facts
@@ -52,7 +54,7 @@ class Finished:
     """
 
     folder: Path
-    report: ClassificationReport | None
+    report: ClassificationReport | TextReport | None
     baseline: Baseline | None
     steps: int
     seconds: float
@@ -72,39 +74,62 @@ class Finished:
         }
 
 
-def finish(folder: Path, plan: Plan, prepared: Prepared, run: Run, journal: Journal) -> Finished:
+@dataclass(frozen=True)
+class Outcome:
+    """What a trained model came to.
+
+    Attributes:
+        card: With its scores.
+        report: On validation; None if there were no such rows.
+        baseline: On the same rows; None where there is none.
+    """
+
+    card: Card
+    report: ClassificationReport | TextReport | None = None
+    baseline: Baseline | None = None
+
+
+def finish(
+    folder: Path,
+    plan: Plan,
+    prepared: Prepared,
+    run: Run,
+    journal: Journal,
+    conclude: Callable[[Plan, Prepared, Transformer], Outcome],
+) -> Finished:
     """Leave a model folder and a report behind a run."""
     lines = list(journal.lines())
     steps = [line for line in lines if line["event"] == "step"]
     best = [line["step"] for line in lines if line["event"] == "evaluation" and line["is_best"]]
     model = run.model.to("cpu")
-    card, report, baseline = _scored(plan, prepared, model)
+    outcome = conclude(plan, prepared, model)
     finished = Finished(
         folder=folder,
-        report=report,
-        baseline=baseline,
+        report=outcome.report,
+        baseline=outcome.baseline,
         steps=len(steps),
         seconds=sum(line["seconds"] for line in steps),
         tokens=sum(line["tokens"] for line in steps),
         best_step=best[-1] if best else len(steps),
     )
     record = _record(plan, prepared, finished)
-    pretrained = replace(prepared.pretrained, model=model, card=replace(card, training=record))
+    pretrained = replace(
+        prepared.pretrained, model=model, card=replace(outcome.card, training=record)
+    )
     _put_model(pretrained, folder)
     texts = prepared.validation.texts
     lengths = [example.tokens_given for example in prepared.examples]
-    page = training_page(plan, record, report, baseline, lines, texts, lengths)
+    page = training_page(plan, record, outcome.report, outcome.baseline, lines, texts, lengths)
     write_text(folder / REPORT, page)
     return finished
 
 
-def _scored(
-    plan: Plan, prepared: Prepared, model: Transformer
-) -> tuple[Card, ClassificationReport | None, Baseline | None]:
+def conclude_classes(_: Plan, prepared: Prepared, model: Transformer) -> Outcome:
+    """Calibrate and score a classifier on its validation rows."""
     card = prepared.pretrained.card
     examples = prepared.validation_examples
-    if not examples:
-        return card, None, None
+    if not examples or not isinstance(prepared.task, ClassificationTask):
+        return Outcome(card)
     logits = logits_of(model, prepared.task, examples, device=torch.device("cpu"))
     card = calibrated(card, logits, examples)
     origin = Origin(
@@ -126,11 +151,8 @@ def _scored(
         for name, claim in report.scores.items()
     }
     card = replace(card, scores={"validation": {**scores, "signature": report.signature}})
-    return (
-        card,
-        report,
-        compare(prepared.table, prepared.validation, card.labels, logits.argmax(-1)),
-    )
+    baseline = compare(prepared.table, prepared.validation, card.labels, logits.argmax(-1))
+    return Outcome(card, report, baseline)
 
 
 def calibrated(card: Card, logits: torch.Tensor, examples: list[Example]) -> Card:

@@ -17,7 +17,7 @@ class Plan:
     """Hold everything a run follows from.
 
     Attributes:
-        task: "classify".
+        task: "classify", "translate", ....
         data: File, pattern, or a copy in the run folder of rows that came from elsewhere.
         validation: The same for validation rows; None if they are split off.
         model: Folder, built-in name, or "new".

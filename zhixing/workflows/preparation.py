@@ -19,6 +19,7 @@ from zhixing.models.families import own
 from zhixing.models.quantization import is_quantized
 from zhixing.models.transformer import Transformer, build, start_head
 from zhixing.tasks.classification import ClassificationTask
+from zhixing.tasks.task import Task
 from zhixing.tokenization.training import train_tokenizer
 from zhixing.training.optimizers import freeze
 from zhixing.workflows.plan import Plan
@@ -45,7 +46,7 @@ class Prepared:
     """
 
     pretrained: Pretrained
-    task: ClassificationTask
+    task: Task
     table: Table
     validation: Table
     examples: list[Example]
@@ -251,10 +252,16 @@ def new_model(recipe: Recipe, table: Table, labels: list[str]) -> Pretrained:
 
 def adjust_rates(model: Transformer, dropout: float | None, attention_dropout: float) -> None:
     """Set the dropout rates of a built model; None leaves its own."""
-    model.encoder.attention_dropout = attention_dropout
+    stacks = [stack for stack in (model.encoder, model.decoder) if stack is not None]
+    for stack in stacks:
+        stack.attention_dropout = attention_dropout
     if dropout is None:
         return
-    model.encoder.dropout = model.embedding.dropout = dropout
+    for stack in stacks:
+        stack.dropout = dropout
+    for embedding in (model.embedding, model.decoder_embedding):
+        if embedding is not None:
+            embedding.dropout = dropout
     if model.classification is not None:
         model.classification.dropout = dropout
 

@@ -24,6 +24,7 @@ class DataChoice:
         text: Column of the texts; found by name if none is given.
         pair: Column of second texts.
         label: Column of the labels.
+        target: Column of what is to be written.
         weight: Column that says how much each row counts in training; none if not given.
         multi_label: A row may bear several labels, or none.
         label_separator: Between several labels in one cell.
@@ -34,6 +35,7 @@ class DataChoice:
     text: str | None = None
     pair: str | None = None
     label: str | None = None
+    target: str | None = None
     weight: str | None = None
     multi_label: bool = False
     label_separator: str | None = None
@@ -49,7 +51,7 @@ class DataChoice:
     @property
     def columns(self) -> Columns:
         """Give the columns asked for."""
-        return Columns(text=self.text, pair=self.pair, label=self.label, weight=self.weight)
+        return Columns(self.text, self.pair, self.label, self.weight, self.target)
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,8 @@ class NewModel:
         vocab_size: How many pieces at most.
         lowercase: Read letters without case.
         min_frequency: How often a piece has to occur.
-        hidden_size, encoder_layers, num_heads, feed_forward_size: Sizes.
+        hidden_size, encoder_layers, decoder_layers, num_heads, feed_forward_size: Sizes; a model
+            that writes needs a decoder.
         positions, convolution_width: How order is told.
         max_positions: Longest window in tokens.
         norm, pooling, activation, dropout: See `ModelConfig`.
@@ -73,6 +76,7 @@ class NewModel:
     min_frequency: int = 2
     hidden_size: int = 256
     encoder_layers: int = 3
+    decoder_layers: int = 0
     num_heads: int = 4
     feed_forward_size: int = 512
     positions: PositionKind = "convolution"
@@ -90,8 +94,42 @@ class NewModel:
                 f"least {FEWEST_POSITIONS} tokens"
             )
 
+    def writer_config(self, *, vocab_size: int, padding_id: int) -> ModelConfig:
+        """Give the configuration of a model that writes, in a form that others open: M2M-100's.
+
+        Raises:
+            ConfigError: If the settings are not that form's.
+        """
+        if self.decoder_layers < 1 or self.positions != "sinusoidal" or self.norm != "pre":
+            raise ConfigError(
+                f"new.decoder_layers is {self.decoder_layers}, new.positions {self.positions!r} "
+                f"and new.norm {self.norm!r}; a new model that writes has at least one layer, "
+                f"'sinusoidal' positions and 'pre'"
+            )
+        return ModelConfig(
+            vocab_size=vocab_size,
+            hidden_size=self.hidden_size,
+            encoder_layers=self.encoder_layers,
+            decoder_layers=self.decoder_layers,
+            num_heads=self.num_heads,
+            feed_forward_size=self.feed_forward_size,
+            activation=self.activation,
+            norm="pre",
+            norm_eps=1e-5,
+            positions="sinusoidal",
+            sinusoid="halves_inclusive",
+            position_offset=padding_id + 1,
+            max_positions=self.max_positions,
+            embedding_norm=False,
+            embedding_scale=True,
+            dropout=self.dropout,
+            attention_dropout=0.0,
+            head="next_token",
+            initial_std=self.hidden_size**-0.5,
+        )
+
     def config(self, *, vocab_size: int, num_classes: int) -> ModelConfig:
-        """Give the configuration of the model."""
+        """Give the configuration of a model that classifies."""
         return ModelConfig(
             vocab_size=vocab_size,
             hidden_size=self.hidden_size,

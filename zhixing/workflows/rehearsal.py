@@ -1,25 +1,31 @@
 """Try every phase of a run in its first seconds, so that none fails in its last."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
 
-from zhixing.data.batch import Example
 from zhixing.errors import ConfigError, FileError, TrainingError
 from zhixing.layers.dropout import Noise
-from zhixing.tasks.running import logits_of, mixed_precision, resolved
+from zhixing.tasks.running import mixed_precision, resolved
 from zhixing.training.loop import Run
 from zhixing.training.optimizers import count
 
 SPARE_BYTES = 50 * 2**20
 
 
-def rehearse(run: Run, validation: Sequence[Example], folder: Path) -> None:
-    """Check the disk, then learn from the longest rows and score the longest rows, once.
+def rehearse(
+    run: Run, folder: Path, *, evaluate: Callable[[], Mapping[str, float]] | None = None
+) -> None:
+    """Check the disk, then learn from the longest row and score the longest rows, once.
 
     The model's weights stay as they were; gradients are cleared.
+
+    Args:
+        run: What will be done.
+        folder: Where snapshots will lie.
+        evaluate: Scores some validation rows; None if there are none.
 
     Raises:
         FileError: If the disk has no room for the snapshots.
@@ -29,16 +35,8 @@ def rehearse(run: Run, validation: Sequence[Example], folder: Path) -> None:
     check_disk(run, folder)
     try:
         _try_a_step(run)
-        if validation:
-            longest = sorted(validation, key=lambda e: -e.num_tokens)[:4]
-            logits = logits_of(
-                run.model,
-                run.task,
-                longest,
-                device=run.device,
-                precision=resolved(run.config.precision, run.device),
-            )
-            _check_metric(run.config.metric, list(run.task.score(logits, longest)))
+        if evaluate is not None:
+            _check_metric(run.config.metric, list(evaluate()))
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise TrainingError(
             f"the memory does not suffice for the longest rows ({error}); set micro_tokens below "

@@ -5,6 +5,7 @@ from typing import Any
 
 from zhixing.evaluation.bag_of_words import Baseline
 from zhixing.evaluation.classification import ClassificationReport
+from zhixing.evaluation.translation import TextReport
 from zhixing.pages.bars import Bar, bar_chart, reliability_diagram
 from zhixing.pages.charts import Marker, Series, histogram, line_chart
 from zhixing.pages.heat_map import heat_map
@@ -17,7 +18,7 @@ from zhixing.workflows.plan import Plan
 def training_page(
     plan: Plan,
     record: Mapping[str, Any],
-    report: ClassificationReport | None,
+    report: ClassificationReport | TextReport | None,
     baseline: Baseline | None,
     lines: Sequence[Mapping[str, Any]],
     texts: Sequence[str],
@@ -40,11 +41,15 @@ def training_page(
         f"{record['seconds']:,.0f} s"
     )
     sections = []
-    if report is not None:
+    if isinstance(report, ClassificationReport):
         sections.append(score_section(report, baseline))
+    elif report is not None:
+        sections.append(text_score_section(report))
     sections.append(_curve_section(lines, plan.recipe.training.metric))
-    if report is not None:
+    if isinstance(report, ClassificationReport):
         sections += detail_sections(report, texts)
+    elif report is not None:
+        sections.append(worst_section(report))
     sections.append(Section("Training texts", [histogram(lengths, x_label="tokens of a text")]))
     sections.append(
         Section(
@@ -96,6 +101,33 @@ def score_section(report: ClassificationReport, baseline: Baseline | None) -> Se
     )
     parts.append(code_block(report.signature))
     return Section("Scores", parts)
+
+
+def text_score_section(report: TextReport) -> Section:
+    """Show the scores of written texts with their intervals."""
+    bars = [
+        Bar(name, claim.value, claim.interval.low, claim.interval.high)
+        for name, claim in report.scores.items()
+    ]
+    facts: list[tuple[str, str | float]] = [
+        ("texts", report.rows),
+        ("TER", report.error_rate),
+        ("tokenized lower-cased BLEU", report.lower_cased_bleu),
+        ("length, of the references'", f"{report.length_ratio:.1%}"),
+        ("cut at the longest length", report.cut),
+    ]
+    signatures = f"{report.bleu_signature}\n{report.signature}"
+    chart = bar_chart(bars, x_label="points, with their 95 % interval")
+    return Section("Scores", [chart, key_values(facts), code_block(signatures)])
+
+
+def worst_section(report: TextReport) -> Section:
+    """Show texts side by side with their references, the least alike first."""
+    rows: list[list[Cell]] = [
+        [pair.row, pair.chrf, pair.source, pair.written, pair.reference] for pair in report.worst
+    ]
+    names = ["row", "chrF", "source", "written", "reference"]
+    return Section("Least like their references", [table(names, rows)])
 
 
 def detail_sections(report: ClassificationReport, texts: Sequence[str]) -> list[Section]:

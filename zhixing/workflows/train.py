@@ -23,21 +23,16 @@ from zhixing.data.table import Table
 from zhixing.errors import CheckpointError, ConfigError
 from zhixing.models.adapters import merge_adapters
 from zhixing.tasks.pipeline import usable_device
-from zhixing.tasks.running import logits_of, resolved
+from zhixing.tasks.running import resolved
 from zhixing.training.distributed import Ranks, joined_ranks
 from zhixing.training.events import Ended, Event
 from zhixing.training.loop import Run, train
 from zhixing.training.snapshot import Snapshot, Snapshots, differences
 from zhixing.workflows.finishing import BOX, Finished, finish
+from zhixing.workflows.jobs import job_named
 from zhixing.workflows.journal import Journal
 from zhixing.workflows.plan import Plan, check_hashes, read_plan, write_plan
-from zhixing.workflows.preparation import (
-    Prepared,
-    prepare,
-    read_tables,
-    use_threads,
-)
-from zhixing.workflows.recipe import Recipe
+from zhixing.workflows.preparation import Prepared, use_threads
 from zhixing.workflows.rehearsal import rehearse
 
 Watch = Callable[[Event | str], None]
@@ -62,7 +57,7 @@ def train_model(
     """Train a model on labelled rows and leave a model folder, its record and a report.
 
     Args:
-        task: "classify".
+        task: "classify", "translate" or "summarize".
         data: Labelled rows: a path, a pattern, "-", a list, a dict of columns, a frame.
         out: The run's folder, which becomes the model's.
         model: A model folder, a built-in name, or "new" to learn from nothing.
@@ -81,12 +76,12 @@ def train_model(
         ZhixingError: With one sentence, before anything has been written, or with the last good
             snapshot named.
     """
-    _check_task(task)
+    job = job_named(task)
     use_threads(threads)
     folder = Path(out).absolute()
     check_free_to_write(folder, overwrite=overwrite)
     _check_inputs(folder, {"data": data, "validation": validation, "model": model})
-    recipe = Recipe().changed(settings or {})
+    recipe = job.recipe(model).changed(settings or {})
     kept = _kept_in_run(data, "data"), _kept_in_run(validation, "validation")
     plan = Plan(
         task,
@@ -98,13 +93,13 @@ def train_model(
         threads=threads or torch.get_num_threads(),
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
     )
-    tables = read_tables(data, validation, recipe.data)
+    tables = job.read(data, validation, recipe.data)
     with joined_ranks() as ranks:
-        prepared = prepare(plan, tables)
+        prepared = job.prepare(plan, tables)
         plan = replace(plan, hashes=prepared.hashes)
         run = _make_run(folder, plan, prepared, ranks, should_stop)
         # What stands in the folder is replaced only by a run that is known to work.
-        rehearse(run, prepared.validation_examples, folder)
+        rehearse(run, folder, evaluate=_longest_scored(run, prepared))
         if ranks.is_first:
             _start_folder(folder, plan, tables, overwrite=overwrite)
         ranks.wait()
@@ -133,7 +128,8 @@ def resume(
     if snapshot is None and (folder / "config.json").exists():
         raise CheckpointError(f"{folder} is complete; there is nothing to go on with")
     with joined_ranks() as ranks:
-        prepared = prepare(plan, read_tables(plan.data, plan.validation, plan.recipe.data))
+        job = job_named(plan.task)
+        prepared = job.prepare(plan, job.read(plan.data, plan.validation, plan.recipe.data))
         check_hashes(plan, prepared.hashes)
         watch = watch if ranks.is_first else _silent
         if snapshot is None:
@@ -171,7 +167,7 @@ def _run(
         return None
     _use_best(run, folder)
     merge_adapters(run.model)
-    finished = finish(folder, plan, prepared, run, journal)
+    finished = finish(folder, plan, prepared, run, journal, job_named(plan.task).conclude)
     _remove_working_files(folder)
     return finished
 
@@ -187,8 +183,9 @@ def _make_run(
     examples = prepared.validation_examples
 
     def evaluate() -> dict[str, float]:
-        logits = logits_of(model, prepared.task, examples, device=device, precision=precision)
-        return prepared.task.score(logits, examples)
+        return prepared.task.evaluate(
+            model, examples, prepared.validation, device=device, precision=precision
+        )
 
     def keep_best() -> None:
         weights = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
@@ -207,6 +204,17 @@ def _make_run(
         snapshots=Snapshots(folder / SNAPSHOTS, keep=config.keep_snapshots),
         ranks=ranks,
         should_stop=should_stop,
+    )
+
+
+def _longest_scored(run: Run, prepared: Prepared) -> Callable[[], Mapping[str, float]] | None:
+    """Give what scores the longest validation rows, to try it; None if there are none."""
+    longest = sorted(prepared.validation_examples, key=lambda e: -e.num_tokens)[:4]
+    if not longest:
+        return None
+    precision = resolved(run.config.precision, run.device)
+    return lambda: prepared.task.evaluate(
+        run.model, longest, prepared.validation, device=run.device, precision=precision
     )
 
 
@@ -266,11 +274,6 @@ def _remove_working_files(folder: Path) -> None:
     for box in folder.glob(f"{BOX}*"):
         shutil.rmtree(box, ignore_errors=True)
     shutil.rmtree(folder / SNAPSHOTS, ignore_errors=True)
-
-
-def _check_task(task: str) -> None:
-    if task != "classify":
-        raise ConfigError(f"task is {task!r}; this version trains: classify")
 
 
 def _check_inputs(folder: Path, inputs: Mapping[str, object]) -> None:

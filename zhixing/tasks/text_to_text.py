@@ -1,0 +1,249 @@
+"""Texts about texts: translation, summarization; one text in, one text out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy
+import torch
+
+from zhixing.data.batch import Batch, Example, Window, lay_out
+from zhixing.data.table import Table
+from zhixing.errors import DataError
+from zhixing.generation.picking import Hypothesis
+from zhixing.generation.search import search
+from zhixing.generation.settings import SearchSettings
+from zhixing.layers.cross_entropy import vocabulary_loss
+from zhixing.layers.dropout import Noise
+from zhixing.layers.ragged import Ragged, starts
+from zhixing.metrics.translation import text_scores
+from zhixing.models.transformer import Transformer
+from zhixing.tasks.running import each_batch
+from zhixing.tasks.task import Loss
+from zhixing.tokenization.tokenizer import Tokenizer
+
+# A pair with more tokens than this on one side is no sentence, and would cost more than it tells.
+LONGEST = 1024
+# Sentences that are written side by side: more of them share the cost of a step.
+CPU_TOKENS = 1024
+ACCELERATOR_TOKENS = 16384
+
+
+@dataclass(frozen=True)
+class Voice:
+    """How a model reads and writes: its tokenizers and the tokens around texts.
+
+    Attributes:
+        source: Of what is read.
+        target: Of what is written.
+        settings: How it searches, unless told otherwise.
+        before: Tokens that stand before every text that is read (T5's task, a language's code).
+        first: Tokens with which everything that is written begins (a language's code).
+    """
+
+    source: Tokenizer
+    target: Tokenizer
+    settings: SearchSettings
+    before: tuple[int, ...] = ()
+    first: tuple[int, ...] = ()
+
+    @property
+    def end_id(self) -> int:
+        """Give the token that ends what is written."""
+        return self.settings.end_ids[0]
+
+    def text(self, ids: Sequence[int]) -> str:
+        """Give the text of tokens that were written."""
+        return self.target.decode(ids).strip()
+
+
+class TextToTextTask:
+    """Learn to write one text about another.
+
+    Args:
+        voice: How the model reads and writes.
+        max_positions: Tokens the model can read or write; None for no limit.
+        label_smoothing: Share of the target spread over the vocabulary.
+    """
+
+    def __init__(
+        self, voice: Voice, *, max_positions: int | None, label_smoothing: float = 0.0
+    ) -> None:
+        self.voice = voice
+        self.longest = min(max_positions or LONGEST, LONGEST)
+        self.label_smoothing = label_smoothing
+
+    def encode(self, table: Table) -> list[Example]:
+        """Tokenize rows; a pair that is too long for the model is left out, and can be counted.
+
+        Raises:
+            DataError: If a row is left that has no token on one side.
+        """
+        sources = self.voice.source.ids(table.texts)
+        targets = None if table.targets is None else self.voice.target.ids(table.targets)
+        examples = []
+        for i, ids in enumerate(sources):
+            output = None
+            if targets is not None:
+                written = [*self.voice.first, *targets[i], self.voice.end_id]
+                output = numpy.asarray(written, dtype=numpy.int32)
+            window = self.window(ids)
+            if max(len(window), 0 if output is None else len(output)) > self.longest:
+                continue
+            weight = 1.0 if table.weights is None else table.weights[i]
+            row = table.rows[i]
+            examples.append(Example((window,), None, row, len(ids), len(ids), weight, output))
+        return examples
+
+    def window(self, ids: Sequence[int]) -> Window:
+        """Give what the model reads of a text's tokens."""
+        wrapped = self.voice.source.wrap([*self.voice.before, *ids]).input_ids
+        return Window(numpy.asarray(wrapped, dtype=numpy.int32), None)
+
+    def collate(self, examples: Sequence[Example]) -> Batch:
+        """Lay examples end to end, what is to be written beside them."""
+        return lay_out(examples, None)
+
+    def weight(self, batch: Batch) -> float:
+        """Count the tokens to be written, each by its row's weight."""
+        outputs = _outputs(batch)
+        if batch.weights is None:
+            return float(len(outputs.values))
+        counts = torch.tensor(outputs.lengths, dtype=torch.float64)
+        return float((batch.weights[batch.owners].cpu().double() * counts).sum())
+
+    def loss(
+        self,
+        model: Transformer,
+        batch: Batch,
+        *,
+        noise: Noise | None = None,
+        recompute: bool = False,
+    ) -> Loss:
+        """Compute the summed cross-entropy of every token to be written."""
+        weight = self.weight(batch)
+        outputs = _outputs(batch)
+        before = self.shifted(outputs)
+        states = model.write(batch.input_ids, before, noise=noise, recompute=recompute)
+        row_weights = None
+        if batch.weights is not None:
+            counts = torch.tensor(outputs.lengths, device=states.device)
+            row_weights = batch.weights[batch.owners].repeat_interleave(counts)
+        head = model.head_of_next()
+        total = vocabulary_loss(
+            states * head.scale if head.scale != 1.0 else states,
+            head.output.weight,
+            head.output.bias,
+            outputs.values,
+            row_weights=row_weights,
+            smoothing=self.label_smoothing,
+        )
+        return Loss(total, weight)
+
+    def shifted(self, outputs: Ragged) -> Ragged:
+        """Give what the decoder has read when it writes each token: the start, then the others."""
+        values = outputs.values.roll(1)
+        first = torch.tensor(starts(outputs.lengths), device=values.device)
+        values[first] = self.voice.settings.start_id
+        return Ragged(values, outputs.lengths)
+
+    def evaluate(
+        self,
+        model: Transformer,
+        examples: Sequence[Example],
+        table: Table,
+        *,
+        device: torch.device,
+        precision: str,
+    ) -> dict[str, float]:
+        """Compute the loss without smoothing, and BLEU and chrF of what is written greedily."""
+        references = dict(zip(table.rows, table.targets or [], strict=True))
+        found = write(
+            model,
+            self,
+            examples,
+            self.voice.settings.changed(num_beams=1, num_results=1),
+            device=device,
+            precision=precision,
+        )
+        texts = [self.voice.text(own[0].ids) for own in found]
+        scores = text_scores(texts, [references[example.row] for example in examples])
+        loss = self._mean_loss(model, examples, device=device, precision=precision)
+        return {"loss": loss, "bleu": scores.bleu, "chrf": scores.chrf}
+
+    def _mean_loss(
+        self,
+        model: Transformer,
+        examples: Sequence[Example],
+        *,
+        device: torch.device,
+        precision: str,
+    ) -> float:
+        plain = TextToTextTask(self.voice, max_positions=self.longest)
+
+        def compute(rows: list[int]) -> tuple[float, float]:
+            batch = plain.collate([examples[row] for row in rows]).to(device)
+            loss = plain.loss(model, batch)
+            return float(loss.total), loss.weight
+
+        sizes = [example.num_tokens for example in examples]
+        parts = each_batch(compute, sizes, device=device, precision=precision)
+        return sum(total for _, (total, _) in parts) / sum(weight for _, (_, weight) in parts)
+
+
+def write(
+    model: Transformer,
+    task: TextToTextTask,
+    examples: Sequence[Example],
+    settings: SearchSettings,
+    *,
+    device: torch.device,
+    precision: str = "float32",
+    prefixes: Sequence[Sequence[int]] = (),
+) -> list[list[Hypothesis]]:
+    """Write about all examples.
+
+    Args:
+        model: On `device`.
+        task: Knows how to lay examples out.
+        examples: In any order; those of like length are written side by side.
+        settings: How to search.
+        device: Where to compute.
+        precision: Of the matrix products.
+        prefixes: How each result has to begin; none to leave it to the model.
+
+    Returns:
+        For each example its best hypotheses, in the order of the examples.
+    """
+
+    def compute(rows: list[int]) -> list[list[Hypothesis]]:
+        inputs = Ragged.of(
+            torch.from_numpy(examples[row].windows[0].input_ids.astype(numpy.int64)) for row in rows
+        )
+        return search(
+            model,
+            inputs.to(device),
+            settings,
+            sequences=len(rows),
+            prefixes=[
+                task.voice.first + tuple(prefixes[row]) if prefixes else task.voice.first
+                for row in rows
+            ],
+            device=device,
+        )
+
+    sizes = [example.tokens_in for example in examples]
+    budget = CPU_TOKENS if device.type == "cpu" else ACCELERATOR_TOKENS
+    parts = each_batch(
+        compute, sizes, device=device, precision=precision, budget=max(budget // settings.width, 1)
+    )
+    found: list[list[Hypothesis]] = [[] for _ in examples]
+    for rows, results in parts:
+        for row, own in zip(rows, results, strict=True):
+            found[row] = own
+    return found
+
+
+def _outputs(batch: Batch) -> Ragged:
+    if batch.output_ids is None:
+        raise DataError("these rows have no targets, and a loss needs them; give a table of pairs")
+    return batch.output_ids

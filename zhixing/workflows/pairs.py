@@ -1,0 +1,233 @@
+"""A training on pairs of texts: what it reads, the model it builds, and what it came to."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+import zhixing
+from zhixing.checkpoints.builtin import locate
+from zhixing.checkpoints.card import Card
+from zhixing.checkpoints.pretrained import Pretrained, load_pretrained
+from zhixing.data.batch import Example
+from zhixing.data.readers import read_table
+from zhixing.data.splits import split_table
+from zhixing.data.table import Table
+from zhixing.errors import ConfigError, DataError
+from zhixing.evaluation.classification import Origin
+from zhixing.evaluation.translation import TextReport, evaluate_texts
+from zhixing.models.quantization import is_quantized
+from zhixing.models.transformer import Transformer, build
+from zhixing.tasks.text_to_text import TextToTextTask, write
+from zhixing.tasks.writing import voice_of
+from zhixing.tokenization.training import train_tokenizer
+from zhixing.training.config import TrainingConfig
+from zhixing.training.optimizers import freeze
+from zhixing.workflows.finishing import Outcome, model_hash
+from zhixing.workflows.plan import Plan
+from zhixing.workflows.preparation import NEW, Prepared, adjust_rates
+from zhixing.workflows.recipe import DataChoice, NewModel, Recipe
+
+# What most such models are decoded with.
+BEAMS = 4
+
+
+def pair_recipe(model: str) -> Recipe:
+    """Give the settings of a training on pairs, unless they are changed: of a new model or not."""
+    training = TrainingConfig(
+        epochs=20.0,
+        batch_size=0,
+        batch_tokens=4096,
+        rate=2e-3,
+        schedule="inverse_sqrt",
+        warmup=0.03,
+        weight_decay=0.0,
+        beta2=0.98,
+        epsilon=1e-9,
+        label_smoothing=0.1,
+        average_points=8,
+        average_share=0.2,
+        metric="bleu",
+    )
+    new = NewModel(
+        vocabulary="unigram",
+        vocab_size=8000,
+        lowercase=False,
+        hidden_size=256,
+        encoder_layers=4,
+        decoder_layers=4,
+        feed_forward_size=512,
+        positions="sinusoidal",
+        activation="relu",
+        dropout=0.1,
+    )
+    if model != NEW:
+        training = replace(
+            training, epochs=3.0, rate=1e-4, schedule="linear", average_points=0, clip_norm=1.0
+        )
+    return Recipe(training, DataChoice(validation_fraction=0.05), new)
+
+
+def read_pairs(data: object, validation: object, choice: DataChoice) -> tuple[Table, Table | None]:
+    """Read the pairs to learn from, and those to score on where they are given."""
+    table = read_table(data, columns=choice.columns, needs_labels=False, needs_targets=True)
+    if validation is None:
+        return table, None
+    columns = replace(choice, weight=None).columns
+    return table, read_table(validation, columns=columns, needs_labels=False, needs_targets=True)
+
+
+def prepare_pairs(plan: Plan, tables: tuple[Table, Table | None]) -> Prepared:
+    """Encode the pairs, and load or build the model.
+
+    Raises:
+        DataError: If no pair is left to learn from.
+        CheckpointError: If the model cannot be loaded.
+        ConfigError: If the model cannot write.
+    """
+    recipe = plan.recipe
+    table, given = tables
+    hashes = {"training": table.fingerprint()}
+    if given is not None:
+        hashes["validation"] = given.fingerprint()
+    table, validation = _with_validation(table, given, recipe)
+    notes: list[str] = []
+    pretrained = _model_for(plan, table)
+    config = recipe.training
+    adjust_rates(pretrained.model, config.dropout, config.attention_dropout)
+    freeze(pretrained.model, config)
+    task = TextToTextTask(
+        voice_of(pretrained),
+        max_positions=pretrained.config.max_positions,
+        label_smoothing=config.label_smoothing,
+    )
+    examples = _encoded(task, table, notes)
+    if not examples:
+        raise DataError(
+            f"{table.source}: every pair is longer than {task.longest} tokens on one side; give "
+            f"sentences"
+        )
+    held = _encoded(task, validation, notes) if len(validation) else []
+    return Prepared(pretrained, task, table, validation, examples, held, hashes, notes)
+
+
+def conclude_pairs(plan: Plan, prepared: Prepared, model: Transformer) -> Outcome:
+    """Score the trained model on its validation pairs, decoded as it will be."""
+    card = prepared.pretrained.card
+    if not prepared.validation_examples or not isinstance(prepared.task, TextToTextTask):
+        return Outcome(card)
+    origin = Origin(
+        data=prepared.validation.fingerprint(),
+        model=model_hash(model),
+        version=zhixing.__version__,
+    )
+    report = scored_pairs(
+        model,
+        prepared.task,
+        prepared.validation_examples,
+        prepared.validation,
+        origin,
+        device=torch.device("cpu"),
+    )
+    scores: Mapping[str, Any] = {
+        name: {"value": claim.value, "low": claim.interval.low, "high": claim.interval.high}
+        for name, claim in report.scores.items()
+    }
+    kept = {**scores, "signature": report.signature, "sacrebleu": report.bleu_signature}
+    return Outcome(replace(card, scores={"validation": kept}), report)
+
+
+def scored_pairs(
+    model: Transformer,
+    task: TextToTextTask,
+    examples: Sequence[Example],
+    table: Table,
+    origin: Origin,
+    *,
+    device: torch.device,
+    precision: str = "float32",
+) -> TextReport:
+    """Decode examples and score them against their table's targets."""
+    found = write(model, task, examples, task.voice.settings, device=device, precision=precision)
+    places = {row: i for i, row in enumerate(table.rows)}
+    chosen = [places[example.row] for example in examples]
+    targets = table.targets or []
+    return evaluate_texts(
+        [table.texts[i] for i in chosen],
+        [task.voice.text(own[0].ids) for own in found],
+        [targets[i] for i in chosen],
+        rows=[example.row for example in examples],
+        cut=sum(not own[0].has_ended for own in found),
+        origin=origin,
+    )
+
+
+def _with_validation(table: Table, given: Table | None, recipe: Recipe) -> tuple[Table, Table]:
+    if given is not None:
+        return table, given
+    if recipe.data.validation_fraction == 0.0:
+        return table, table.select([])
+    return split_table(
+        table, validation_fraction=recipe.data.validation_fraction, seed=recipe.training.seed
+    )
+
+
+def _encoded(task: TextToTextTask, table: Table, notes: list[str]) -> list[Example]:
+    examples = task.encode(table)
+    if len(examples) < len(table):
+        notes.append(
+            f"{table.source}: {len(table) - len(examples)} pairs are longer than {task.longest} "
+            f"tokens on one side and are left out"
+        )
+    return examples
+
+
+def _model_for(plan: Plan, table: Table) -> Pretrained:
+    if plan.model == NEW:
+        return _new_writer(plan.recipe, table, task=plan.task)
+    pretrained = load_pretrained(locate(plan.model))
+    if is_quantized(pretrained.model):
+        raise ConfigError(f"{plan.model} is int8, which cannot be trained; name the original")
+    if pretrained.model.next_token is None:
+        raise ConfigError(
+            f"{plan.model} does not write (its head is {pretrained.config.head!r}); name a model "
+            f"that translates or summarizes, or new"
+        )
+    return replace(pretrained, card=replace(pretrained.card, task=plan.task))
+
+
+def _new_writer(recipe: Recipe, table: Table, *, task: str) -> Pretrained:
+    """Build a model from nothing, with one vocabulary learned from both sides of the pairs."""
+    new = recipe.new
+    tokenizer = train_tokenizer(
+        [*table.texts, *(table.targets or [])],
+        kind=new.vocabulary,
+        vocab_size=new.vocab_size,
+        lowercase=new.lowercase,
+        min_frequency=new.min_frequency,
+        only_ends=True,
+    )
+    padding, start, end = tokenizer.padding_id, tokenizer.start_id, tokenizer.end_id
+    if padding is None or start is None or end is None:
+        raise ConfigError(
+            f"new.vocabulary is {new.vocabulary!r}, which knows no start and end of a text; a "
+            f"model that writes needs 'unigram' or 'byte_bpe'"
+        )
+    config = new.writer_config(vocab_size=tokenizer.vocab_size, padding_id=padding)
+    ids = {
+        "bos_token_id": start,
+        "eos_token_id": end,
+        "pad_token_id": padding,
+        "decoder_start_token_id": end,
+    }
+    suppressed = [i for i in (start, padding, tokenizer.unknown_id, tokenizer.mask_id) if i]
+    generation = {
+        **ids,
+        "max_length": recipe.new.max_positions,
+        "num_beams": BEAMS,
+        "forced_eos_token_id": end,
+        "suppress_tokens": sorted({start, padding, *suppressed}),
+    }
+    model = build(config, seed=recipe.training.seed)
+    return Pretrained(model, tokenizer, Card(task=task), "m2m_100", ids, generation)

@@ -85,7 +85,7 @@ def test_a_word_that_is_no_choice_is_told_with_the_choices() -> None:
     with pytest.raises(ConfigError) as caught:
         config.__post_init__()
     assert str(caught.value) == (
-        "schedule is 'step'; allowed are linear, cosine, constant; "
+        "schedule is 'step'; allowed are linear, cosine, constant, inverse_sqrt; "
         "precision is 'int8'; allowed are auto, float32, bfloat16, float16"
     )
 

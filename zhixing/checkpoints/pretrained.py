@@ -26,7 +26,11 @@ from zhixing.models.initialization import initialize
 from zhixing.models.quantization import is_quantized, prepare_int8
 from zhixing.models.transformer import Transformer
 from zhixing.models.weight_names import Plain, Reading, WeightNames, read_weights, write_weights
-from zhixing.tokenization.files import load_tokenizer, save_tokenizer
+from zhixing.tokenization.files import (
+    load_target_tokenizer,
+    load_tokenizer,
+    save_tokenizer,
+)
 from zhixing.tokenization.tokenizer import Tokenizer
 
 CONFIG = "config.json"
@@ -109,7 +113,8 @@ def load_pretrained(
         )
     if values.get("quantization") == "int8":
         model = _load_int8(config, theirs, folder)
-        return Pretrained(model, tokenizer, card, values["model_type"], values, generation)
+        target = load_target_tokenizer(folder)
+        return Pretrained(model, tokenizer, card, values["model_type"], values, generation, target)
     config = _tied_as_found(family, config, theirs)
     names = _names_of(family, config)
     if not keeps_head:
@@ -130,6 +135,7 @@ def load_pretrained(
         values["model_type"],
         values,
         generation,
+        load_target_tokenizer(folder),
         fresh=fresh,
         left_out=reading.left_out,
     )

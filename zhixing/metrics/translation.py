@@ -104,7 +104,9 @@ def lower_cased_bleu(written: Sequence[str], references: Sequence[str]) -> float
     _check(written, references)
     sides = ([_parted(text) for text in side] for side in (written, references))
     left, right = sides
-    return float(BLEU(tokenize="none", lowercase=True, force=True).corpus_score(left, [right]).score)
+    return float(
+        BLEU(tokenize="none", lowercase=True, force=True).corpus_score(left, [right]).score
+    )
 
 
 def _parted(text: str) -> str:

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from tokenizers import AddedToken, normalizers, pre_tokenizers
 
 from zhixing.errors import FileError, TokenizerError
 from zhixing.tokenization.legacy import read_byte_pairs, read_word_pieces
+from zhixing.tokenization.mapped import SOURCE, TARGET, MappedTokenizer, read_mapped
 from zhixing.tokenization.sentencepiece_model import read_sentencepiece
 from zhixing.tokenization.settings import (
     CONFIG_FILE,
@@ -38,7 +40,8 @@ _SCORE = re.compile(r"(?m)^(?P<sign> *-?)(?P<whole>\d+)\.(?P<decimals>\d+)$")
 def load_tokenizer(folder: Path) -> Tokenizer:
     """Read the tokenizer of a model's folder, from the newest kind of file that is there.
 
-    In this order: `tokenizer.json`; `vocab.txt`; `vocab.json` with `merges.txt`;
+    A Marian folder, which has a `source.spm`, gives the tokenizer of what is read. Else in this
+    order: `tokenizer.json`; `vocab.txt`; `vocab.json` with `merges.txt`;
     `sentencepiece.bpe.model`, `spiece.model`, or the only other `*.model`. Options and roles come
     from `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json`; special tokens
     that the vocabulary lacks are added to it, as the reference library does.
@@ -51,6 +54,8 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     """
     if not folder.is_dir():
         raise TokenizerError(f"{folder} is no folder; give the folder with the tokenizer's files")
+    if (folder / SOURCE).exists() or (folder / TARGET).exists():
+        return read_mapped(folder, is_target=False)
     settings = read_settings(folder)
     path = folder / TOKENIZER_FILE
     if path.exists():
@@ -66,6 +71,17 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         )
     _add_tokens(backend, named, settings, folder)
     return Tokenizer(backend, named, max_length=settings.max_length)
+
+
+def load_target_tokenizer(folder: Path) -> Tokenizer | None:
+    """Read the tokenizer of what is written, where a folder has one of its own; else None.
+
+    Raises:
+        FileError: A file cannot be read.
+        TokenizerError: A file is damaged or missing.
+    """
+    has_two = (folder / SOURCE).exists() or (folder / TARGET).exists()
+    return read_mapped(folder, is_target=True) if has_two else None
 
 
 def save_tokenizer(tokenizer: Tokenizer, folder: Path, *, max_length: int | None = None) -> None:
@@ -84,6 +100,9 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path, *, max_length: int | None
     Raises:
         FileError: The folder or a file cannot be written.
     """
+    if isinstance(tokenizer, MappedTokenizer):
+        _write_all(folder, tokenizer.files)
+        return
     roles = tokenizer.special.to_hugging_face()
     inputs = ["input_ids", "token_type_ids", "attention_mask"]
     if not tokenizer.has_token_types:
@@ -102,20 +121,24 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path, *, max_length: int | None
         CONFIG_FILE: json.dumps(config, ensure_ascii=False, indent=2),
         TOKENS_MAP_FILE: json.dumps(roles, ensure_ascii=False, indent=2),
     }
+    _write_all(folder, {name: f"{content}\n".encode() for name, content in contents.items()})
+
+
+def _write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in contents.items():
-            _write(folder / name, content + "\n")
+            _write(folder / name, content)
     except OSError as error:
         raise FileError(
             f"{folder} cannot be written ({error.strerror}); choose a folder that can"
         ) from error
 
 
-def _write(path: Path, content: str) -> None:
+def _write(path: Path, content: bytes) -> None:
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
+        with partial.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

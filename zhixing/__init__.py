@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from zhixing.data.table import Columns
     from zhixing.tasks.pipeline import Options, Pipeline
+    from zhixing.tasks.translation import TranslateOptions, Translator
     from zhixing.workflows.api import train
     from zhixing.workflows.check import check
     from zhixing.workflows.evaluate import evaluate
@@ -23,6 +24,8 @@ _PLACES = {
     "Columns": ("zhixing.data.table", "Columns"),
     "Options": ("zhixing.tasks.pipeline", "Options"),
     "Pipeline": ("zhixing.tasks.pipeline", "Pipeline"),
+    "TranslateOptions": ("zhixing.tasks.translation", "TranslateOptions"),
+    "Translator": ("zhixing.tasks.translation", "Translator"),
     "check": ("zhixing.workflows.check", "check"),
     "evaluate": ("zhixing.workflows.evaluate", "evaluate"),
     "load": ("zhixing.workflows.load", "load"),
@@ -35,6 +38,8 @@ __all__ = [
     "Columns",
     "Options",
     "Pipeline",
+    "TranslateOptions",
+    "Translator",
     "__version__",
     "check",
     "evaluate",

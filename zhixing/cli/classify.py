@@ -19,7 +19,7 @@ from zhixing.data.table import Columns
 from zhixing.errors import ConfigError
 from zhixing.tasks.classification import Classification
 from zhixing.tasks.pipeline import Options
-from zhixing.workflows.load import load
+from zhixing.workflows.load import load_classifier
 from zhixing.workflows.predict import classify_file
 
 app = typer.Typer(add_completion=False)
@@ -49,7 +49,7 @@ def classify(
     if texts and (output != "-" or text or pair):
         raise ConfigError("--output, --text and --pair belong to --input FILE; drop them")
     options = Options(top_k=top_k, threshold=threshold)
-    pipeline = load(model, precision=precision, device=device, threads=threads)
+    pipeline = load_classifier(model, precision=precision, device=device, threads=threads)
     if input is None:
         results = pipeline(list(texts or []), options=options)
         if as_json:

@@ -15,10 +15,11 @@ from zhixing.errors import ZhixingError
 COMMANDS = {
     "demo": "Train, prove and use a model on built-in data, offline, in about two minutes.",
     "check": "Tell what is wrong with a table before anyone trains on it.",
-    "train": "Train a model on labelled rows.",
+    "train": "Train a model on labelled rows, or on pairs of texts.",
     "resume": "Go on where a training stopped, to the same weights.",
     "evaluate": "Score a model on labelled rows, with intervals.",
     "classify": "Give labels to texts, or to every row of a file.",
+    "translate": "Translate texts of any length, or a file of any size.",
     "quantize": "Make an int8 twin of a model, and say how far its answers moved.",
     "inspect": "Draw what a model attends to in one text.",
     "tokenizer": "Learn a vocabulary, or show how a text is cut into tokens.",

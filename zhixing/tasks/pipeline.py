@@ -76,7 +76,7 @@ class Pipeline:
         self.card = pretrained.card
         self.device = usable_device(device)
         self.precision = resolved(precision, self.device)
-        self.model, self._products = _prepared(pretrained.model, self.device, self.precision)
+        self.model, self._products = prepared_model(pretrained.model, self.device, self.precision)
         self.pretrained = replace(pretrained, model=self.model)
         self.task = ClassificationTask(
             pretrained.tokenizer,
@@ -122,10 +122,10 @@ class Pipeline:
             DataError: If a text is not a string, or texts and pairs are unlike in number.
         """
         if isinstance(texts, str):
-            second = None if pairs is None else [_text(pairs, "pairs")]
-            return self.predict(table_of([_text(texts, "texts")], second), options)[0]
-        seconds = None if pairs is None else [_text(pair, "pairs") for pair in pairs]
-        return self.predict(table_of([_text(t, "texts") for t in texts], seconds), options)
+            second = None if pairs is None else [checked_text(pairs, "pairs")]
+            return self.predict(table_of([checked_text(texts, "texts")], second), options)[0]
+        seconds = None if pairs is None else [checked_text(pair, "pairs") for pair in pairs]
+        return self.predict(table_of([checked_text(t, "texts") for t in texts], seconds), options)
 
     def predict(self, table: Table, options: Options = Options()) -> list[Classification]:
         """Classify all rows of a table, in order."""
@@ -207,7 +207,9 @@ def usable_device(name: str) -> torch.device:
     return device
 
 
-def _prepared(model: Transformer, device: torch.device, precision: str) -> tuple[Transformer, str]:
+def prepared_model(
+    model: Transformer, device: torch.device, precision: str
+) -> tuple[Transformer, str]:
     """Give a model fit for a precision, and the precision that its products still have to be told.
 
     The model that was given stays as it was; the two share their weights.
@@ -243,7 +245,12 @@ def table_of(texts: list[str], pairs: list[str] | None) -> Table:
     )
 
 
-def _text(value: object, name: str) -> str:
+def checked_text(value: object, name: str) -> str:
+    """Give a text that is one.
+
+    Raises:
+        DataError: If it is not a string, or holds half of a surrogate pair.
+    """
     if not isinstance(value, str):
         raise DataError(f"{name} holds a {type(value).__name__}; every text has to be a string")
     try:

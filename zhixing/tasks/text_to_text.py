@@ -1,6 +1,6 @@
 """Texts about texts: translation, summarization; one text in, one text out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy
@@ -199,6 +199,7 @@ def write(
     device: torch.device,
     precision: str = "float32",
     prefixes: Sequence[Sequence[int]] = (),
+    most_tokens: Callable[[int], int] | None = None,
 ) -> list[list[Hypothesis]]:
     """Write about all examples.
 
@@ -210,6 +211,7 @@ def write(
         device: Where to compute.
         precision: Of the matrix products.
         prefixes: How each result has to begin; none to leave it to the model.
+        most_tokens: How long a result may become, by the tokens of the longest example beside it.
 
     Returns:
         For each example its best hypotheses, in the order of the examples.
@@ -219,10 +221,14 @@ def write(
         inputs = Ragged.of(
             torch.from_numpy(examples[row].windows[0].input_ids.astype(numpy.int64)) for row in rows
         )
+        limited = settings
+        if most_tokens is not None:
+            most = most_tokens(max(inputs.lengths))
+            limited = settings.changed(max_tokens=min(settings.max_tokens, most))
         return search(
             model,
             inputs.to(device),
-            settings,
+            limited,
             sequences=len(rows),
             prefixes=[
                 task.voice.first + tuple(prefixes[row]) if prefixes else task.voice.first

@@ -12,7 +12,7 @@ from zhixing.tasks.classification import Classification
 from zhixing.workflows.evaluate import evaluate
 from zhixing.workflows.finishing import Finished
 from zhixing.workflows.inspect import inspect
-from zhixing.workflows.load import load
+from zhixing.workflows.load import load_classifier
 from zhixing.workflows.train import Watch, train_model
 
 # Eight passes at a rate that suits so few rows; the held-out messages had no say in it.
@@ -62,7 +62,7 @@ def demonstrate(
         )
         if finished is None:
             return None
-        pipeline = load(out)
+        pipeline = load_classifier(out)
         report = evaluate(out, folder / "test.tsv", out=out / "test.html")
         fresh = (folder / "fresh.txt").read_text(encoding="utf-8").splitlines()
         training = read_table(folder / "train.tsv", needs_labels=True)

@@ -12,7 +12,7 @@ from zhixing.errors import ConfigError, FileError
 from zhixing.evaluation.classification import ClassificationReport, Origin, evaluate_logits
 from zhixing.tasks.running import Precision
 from zhixing.workflows.finishing import model_hash
-from zhixing.workflows.load import load
+from zhixing.workflows.load import load_classifier
 from zhixing.workflows.report import evaluation_page
 
 FORMS = (".json", ".html")
@@ -52,7 +52,7 @@ def evaluate(
         raise ConfigError(f"{out} has to end in {' or '.join(FORMS)}, the two forms of a report")
     if out is not None:
         _check_free(Path(out), model, overwrite=overwrite)
-    pipeline = load(model, precision=precision, device=device, threads=threads)
+    pipeline = load_classifier(model, precision=precision, device=device, threads=threads)
     card = pipeline.card
     table = read_table(
         data,

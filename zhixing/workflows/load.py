@@ -4,8 +4,10 @@ from pathlib import Path
 
 from zhixing.checkpoints.builtin import locate
 from zhixing.checkpoints.pretrained import load_pretrained
+from zhixing.errors import ConfigError
 from zhixing.tasks.pipeline import Pipeline
 from zhixing.tasks.running import Precision
+from zhixing.tasks.translation import Translator
 from zhixing.workflows.preparation import use_threads
 
 
@@ -15,8 +17,8 @@ def load(
     precision: Precision = "float32",
     device: str = "cpu",
     threads: int = 0,
-) -> Pipeline:
-    """Load a trained model to use it.
+) -> Pipeline | Translator:
+    """Load a trained model to use it: one that classifies, or one that writes.
 
     Args:
         model: A model folder or a built-in name.
@@ -26,10 +28,49 @@ def load(
         threads: For computing, in the whole process; 0 leaves what torch chose.
 
     Returns:
-        A pipeline: called with a text it gives a result, with a list it gives a list.
+        Something to call: with a text it gives a result, with a list it gives a list.
 
     Raises:
         CheckpointError: If the folder is incomplete, damaged, or has no head for a task.
     """
     use_threads(threads)
-    return Pipeline(load_pretrained(locate(str(model))), device=device, precision=precision)
+    pretrained = load_pretrained(locate(str(model)))
+    if pretrained.model.next_token is not None:
+        return Translator(pretrained, device=device, precision=precision)
+    return Pipeline(pretrained, device=device, precision=precision)
+
+
+def load_classifier(
+    model: str | Path,
+    *,
+    precision: Precision = "float32",
+    device: str = "cpu",
+    threads: int = 0,
+) -> Pipeline:
+    """Load a model that classifies; see `load`.
+
+    Raises:
+        ConfigError: If it does something else.
+    """
+    loaded = load(model, precision=precision, device=device, threads=threads)
+    if isinstance(loaded, Pipeline):
+        return loaded
+    raise ConfigError(f"{model} writes texts and does not classify; use zhixing translate")
+
+
+def load_translator(
+    model: str | Path,
+    *,
+    precision: Precision = "float32",
+    device: str = "cpu",
+    threads: int = 0,
+) -> Translator:
+    """Load a model that writes; see `load`.
+
+    Raises:
+        ConfigError: If it does something else.
+    """
+    loaded = load(model, precision=precision, device=device, threads=threads)
+    if isinstance(loaded, Translator):
+        return loaded
+    raise ConfigError(f"{model} classifies texts and does not write any; use zhixing classify")

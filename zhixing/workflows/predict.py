@@ -45,7 +45,7 @@ def classify_file(
     """
     total = 0
     if output != "-" and Path(output).exists() and data != "-":
-        _refuse_itself(data, output)
+        refuse_itself(data, output)
     tables = stream_tables(data, columns=columns, rows_at_a_time=ROWS_AT_A_TIME)
     with opened_whole(str(output), overwrite=overwrite) as file:
         for table, results in pipeline.stream(tables, options):
@@ -58,8 +58,12 @@ def classify_file(
     return total
 
 
-def _refuse_itself(data: str | Path, output: str | Path) -> None:
-    """Refuse to put the answers in the place of the texts."""
+def refuse_itself(data: str | Path, output: str | Path) -> None:
+    """Refuse to put the answers in the place of the texts.
+
+    Raises:
+        ConfigError: If the output is one of the files that are read.
+    """
     if any(path.samefile(output) for path in expand_paths(data)):
         raise ConfigError(f"{output} is also what is read, and would be lost; name another output")
 

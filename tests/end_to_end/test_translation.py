@@ -1,0 +1,220 @@
+"""Translation from pairs to a file, on a model that learns a small language by heart."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import zhixing as zx
+from zhixing.tasks.translation import Translator
+
+NUMBERS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+CHIFFRES = ["un", "deux", "trois", "quatre", "cinq", "six", "sept", "huit", "neuf", "dix"]
+THINGS = {"dog": "chien", "cat": "chat", "house": "maison", "tree": "arbre", "book": "livre"}
+VERBS = {"sees": "voit", "wants": "veut", "finds": "trouve"}
+
+
+def sentence(draw: random.Random) -> tuple[str, str]:
+    number, other = draw.randrange(10), draw.randrange(10)
+    first, second = draw.choices(list(THINGS), k=2)
+    verb = draw.choice(list(VERBS))
+    return (
+        f"{NUMBERS[number]} {first} {verb} {NUMBERS[other]} {second}.",
+        f"{CHIFFRES[number]} {THINGS[first]} {VERBS[verb]} {CHIFFRES[other]} {THINGS[second]}.",
+    )
+
+
+@pytest.fixture(scope="session")
+def translator_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train a translator of a few words in some seconds."""
+    draw = random.Random(0)
+    pairs = [sentence(draw) for _ in range(1200)]
+    folder = tmp_path_factory.mktemp("translator") / "model"
+    zx.train(
+        "translate",
+        data={"source": [a for a, _ in pairs], "target": [b for _, b in pairs]},
+        model="new",
+        out=folder,
+        epochs=8,
+        batch_tokens=1024,
+        rate=5e-3,
+        precision="float32",
+        evaluations_per_epoch=0,
+        **{
+            "new.vocab_size": 120,
+            "new.hidden_size": 48,
+            "new.encoder_layers": 1,
+            "new.decoder_layers": 1,
+            "new.num_heads": 2,
+            "new.feed_forward_size": 96,
+            "new.dropout": 0.0,
+        },
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def translator(translator_folder: Path) -> Translator:
+    loaded = zx.load(translator_folder)
+    assert isinstance(loaded, Translator)
+    return loaded
+
+
+def test_a_small_language_is_learned(translator: Translator) -> None:
+    draw = random.Random(1)
+    pairs = [sentence(draw) for _ in range(50)]
+    found = translator([source for source, _ in pairs])
+    right = sum(one.text == target for one, (_, target) in zip(found, pairs, strict=True))
+    assert right >= 45
+
+
+def test_lines_spaces_and_what_is_no_language_stay(translator: Translator) -> None:
+    text = "  one dog sees two cat.  six tree wants one book.\n\n42\n\thttps://example.org\n"
+    found = translator(text)
+    assert found.text == (
+        "  un chien voit deux chat.  six arbre veut un livre.\n\n42\n\thttps://example.org\n"
+    )
+    assert found.coverage.read == found.coverage.total > 0
+    first = found.sentences[0]
+    assert text[first.start : first.end] == first.source == "one dog sees two cat."
+    assert first.score < 0.0
+    assert [pair.flags for pair in found.sentences[2:]] == [("copied",), ("copied",)]
+
+
+def test_placeholders_and_terms_survive(translator: Translator) -> None:
+    text = "one dog {name} sees two cat."
+    found = translator(text)
+    assert "{name}" in found.text
+    assert "parts" in found.flags or "{name}" in found.sentences[0].text
+    options = zx.TranslateOptions(terms={"dog": "toutou"})
+    assert "toutou" in translator("one dog sees two cat.", options=options).text
+
+
+def test_neighbours_change_nothing(translator: Translator) -> None:
+    draw = random.Random(2)
+    texts = [sentence(draw)[0] for _ in range(20)]
+    together = [one.text for one in translator(texts)]
+    assert together == [translator(text).text for text in texts]
+    assert [one.text for one in translator(texts[::-1])] == together[::-1]
+
+
+def test_a_beam_and_int8_agree_on_what_is_sure(translator_folder: Path) -> None:
+    draw = random.Random(3)
+    texts = [sentence(draw)[0] for _ in range(30)]
+    plain = zx.load(translator_folder)
+    rounded = zx.load(translator_folder, precision="int8")
+    options = zx.TranslateOptions(num_beams=1)
+    left, right = ([one.text for one in m(texts, options=options)] for m in (plain, rounded))
+    assert sum(a == b for a, b in zip(left, right, strict=True)) >= 27
+
+
+def torture() -> list[str]:
+    draw = random.Random(4)
+    marks = ["\u200b", "\x00", "\x07", "\ufeff", "\u202e", "é", "e\u0301", "ﷺ", "𝕏", "🏳️‍🌈", "\t"]
+    odd = [
+        "",
+        " ",
+        "\u3000",
+        "😅" * 50,
+        "a" * 5000,
+        "one dog " * 500,
+        "one, " * 300,
+        "!!!???",
+        "知行合一。" * 20,
+        "مرحبا بالعالم",
+        "one dog\u2028two cat",
+        ">>fra<< one dog",
+        "</s> <pad> <unk>",
+        "{a}{b}{c}",
+        "<b>" * 40,
+        "%s" * 30,
+        "http://a.b " * 20,
+        "ONE DOG SEES TWO CAT!!!",
+        "...",
+        "- one\n- two\n- three",
+    ]
+    letters = [*"abc .,!?", *marks, *NUMBERS]
+    return [*odd, *("".join(draw.choices(letters, k=draw.randint(1, 40))) for _ in range(300))]
+
+
+def test_nothing_is_lost_whatever_is_given(translator: Translator) -> None:
+    texts = torture()
+    found = translator(texts, options=zx.TranslateOptions(num_beams=1))
+    assert len(found) == len(texts)
+    for text, one in zip(texts, found, strict=True):
+        assert one.coverage.read == one.coverage.total
+        assert len(one.text.splitlines()) == len(text.splitlines())
+        assert bool(one.text.strip()) == bool(text.strip())
+        for pair in one.sentences:
+            assert "cut" not in pair.flags or "redone" in pair.flags
+
+
+def test_a_very_long_sentence_is_read_to_its_end(translator: Translator) -> None:
+    found = translator("one dog sees two cat " * 400 + "six tree", options=zx.TranslateOptions())
+    assert "windowed" in found.flags
+    assert found.coverage.read == found.coverage.total > 2000
+
+
+def words_of(*arguments: Any) -> list[str]:
+    return [sys.executable, "-m", "zhixing", *map(str, arguments)]
+
+
+def test_a_killed_translation_goes_on(translator_folder: Path, tmp_path: Path) -> None:
+    draw = random.Random(5)
+    lines = [sentence(draw)[0] for _ in range(1500)]
+    book, output = tmp_path / "book.txt", tmp_path / "book.fr.txt"
+    book.write_text("\n".join(lines) + "\n")
+    told = ("translate", translator_folder, "--input", book, "--output", output)
+    partial = tmp_path / ".book.fr.txt.partial"
+    running = subprocess.Popen(words_of(*told), stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not (partial.exists() and partial.stat().st_size):
+        time.sleep(0.02)
+    os.kill(running.pid, signal.SIGKILL)
+    running.wait()
+    assert not output.exists()
+    with partial.open("a") as file:
+        file.write("half a li")
+    done = partial.read_text().splitlines()[:-1]
+    assert 0 < len(done) < len(lines)
+    subprocess.run(words_of(*told), check=True, capture_output=True)
+    whole = output.read_text().splitlines()
+    assert len(whole) == len(lines)
+    assert whole[: len(done)] == done
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["book.fr.txt", "book.txt"]
+
+
+def test_every_kind_of_file_is_written(
+    translator_folder: Path, tmp_path: Path, command: Callable[..., Any]
+) -> None:
+    source = tmp_path / "in.jsonl"
+    rows = [{"text": "one dog sees two cat."}, {"text": "six tree.\nten book."}]
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    output = tmp_path / "out.jsonl"
+    told = command("translate", translator_folder, "--input", source, "--output", output)
+    assert told.status == 0, told.err
+    found = [json.loads(line) for line in output.read_text().splitlines()]
+    assert [one["row"] for one in found] == [1, 2]
+    assert found[0]["text"] == "un chien voit deux chat."
+    assert "\n" in found[1]["text"]
+    told = command(
+        "translate", translator_folder, "--input", source, "--output", tmp_path / "out.txt"
+    )
+    assert told.status == 2
+    assert "row 2 holds a line break or tab, which a .txt file cannot keep" in told.err
+
+
+def test_a_translator_is_refused_where_a_classifier_is_needed(
+    translator_folder: Path, command: Callable[..., Any]
+) -> None:
+    told = command("classify", translator_folder, "one dog")
+    assert told.status == 2
+    assert "writes texts and does not classify; use zhixing translate" in told.err

@@ -1,0 +1,103 @@
+"""zhixing translate: documents from one language to another."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from zhixing.cli.options import AsJson, Device, Overwrite, Precision, TextColumn, Threads
+from zhixing.cli.printing import console, notices, print_json, progress_bar
+from zhixing.data.table import Columns
+from zhixing.errors import ConfigError
+from zhixing.tasks.translation import TranslateOptions
+from zhixing.workflows.load import load_translator
+from zhixing.workflows.translate_files import translate_file
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def translate(
+    model: Annotated[str, typer.Argument(help="A model folder.")],
+    texts: Annotated[list[str] | None, typer.Argument(help="Texts to translate.")] = None,
+    input: Annotated[
+        str | None, typer.Option(help="A file, of any size, or - for standard input.")
+    ] = None,
+    output: Annotated[
+        str, typer.Option(help="A .txt, .tsv or .jsonl file, or - for standard output.")
+    ] = "-",
+    beams: Annotated[
+        int | None, typer.Option(help="Hypotheses to follow; the model's own number if unsaid.")
+    ] = None,
+    source_language: Annotated[
+        str, typer.Option(help="Code of the language read, for splitting sentences.")
+    ] = "en",
+    target: Annotated[
+        str | None, typer.Option(help="Code of the language to write, such as >>fra<<.")
+    ] = None,
+    term: Annotated[
+        list[str] | None, typer.Option(help='What a word becomes, "word=translation"; repeatable.')
+    ] = None,
+    text: TextColumn = None,
+    precision: Precision = "auto",
+    device: Device = "cpu",
+    threads: Threads = 0,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Translate texts of any length, or a file of any size; killed, it goes on where it was.
+
+    Line breaks, spaces, placeholders such as {name}, tags and addresses stay as they are.
+    """
+    if bool(texts) == bool(input):
+        raise ConfigError("give either texts, or --input FILE; one of the two")
+    if texts and (output != "-" or text):
+        raise ConfigError("--output and --text belong to --input FILE; drop them")
+    options = TranslateOptions(
+        num_beams=beams,
+        source_language=source_language,
+        target_code=target,
+        terms=_terms(term or []),
+    )
+    translator = load_translator(model, precision=precision, device=device, threads=threads)
+    if input is None:
+        found = translator(list(texts or []), options=options)
+        if as_json:
+            print_json([one.to_dict() for one in found])
+            return
+        for one in found:
+            console.print(one.text)
+            if one.flags:
+                notices.print(f"  ({', '.join(one.flags)})", style="dim")
+        return
+    with progress_bar() as progress:
+        bar = progress.add_task("translating", total=None, words="")
+
+        def show(rows: int) -> None:
+            progress.update(bar, completed=rows, words=f"{rows:,} rows")
+
+        rows = translate_file(
+            translator,
+            input,
+            output,
+            options=options,
+            columns=Columns(text=text),
+            overwrite=overwrite,
+            progress=show if sys.stderr.isatty() else None,
+        )
+    if output == "-":
+        return
+    if as_json:
+        print_json({"rows": rows, "output": output})
+        return
+    console.print(f"{rows:,} rows in {output}")
+
+
+def _terms(pairs: list[str]) -> dict[str, str]:
+    terms = {}
+    for pair in pairs:
+        word, sign, wanted = pair.partition("=")
+        if not word.strip():
+            raise ConfigError(f"--term is {pair!r}; write word=translation, or a word to be kept")
+        terms[word.strip()] = wanted.strip() if sign else word.strip()
+    return terms

@@ -1,0 +1,351 @@
+"""Translator: a document in, its translation out, of any length, with what happened on the way."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, overload
+
+from zhixing.checkpoints.pretrained import Pretrained
+from zhixing.data.batch import Example
+from zhixing.data.windows import Coverage, window_bounds
+from zhixing.errors import ConfigError, DataError
+from zhixing.generation.detecting import is_loop, is_unlike_in_length, most_tokens
+from zhixing.generation.picking import Hypothesis
+from zhixing.generation.settings import SearchSettings
+from zhixing.tasks.pipeline import checked_text, prepared_model, usable_device
+from zhixing.tasks.placeholders import kept_parts, survive
+from zhixing.tasks.running import resolved
+from zhixing.tasks.sentences import Span, is_language, sentence_spans
+from zhixing.tasks.text_to_text import TextToTextTask, write
+from zhixing.tasks.writing import voice_of
+
+# A sentence with more tokens is read in pieces: models learn from shorter ones.
+LONGEST_SENTENCE = 200
+# Of a second attempt, when the first went round in circles.
+AGAIN = {"no_repeat_ngram": 3, "repetition_penalty": 1.2}
+
+
+@dataclass(frozen=True)
+class SentencePair:
+    """A sentence and its translation.
+
+    Attributes:
+        start, end: Of the sentence in the document: first character and one past the last.
+        source: The sentence.
+        text: Its translation.
+        score: Mean log-probability of a token; 0 for what was copied.
+        flags: What a reader should know: "copied", "windowed", "redone", "loop", "length", "cut",
+            "parts" (translated around its placeholders).
+    """
+
+    start: int
+    end: int
+    source: str
+    text: str
+    score: float
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Translation:
+    """What a document became.
+
+    Attributes:
+        text: The translation, with the document's own line breaks and spaces.
+        sentences: Every sentence beside its translation, in order.
+        coverage: Tokens read, of those given.
+        flags: All that any sentence has, but "copied".
+    """
+
+    text: str
+    sentences: tuple[SentencePair, ...]
+    coverage: Coverage
+    flags: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values, as they stand in JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class TranslateOptions:
+    """Say how documents are translated.
+
+    Attributes:
+        num_beams: Hypotheses that are followed; None for what the model's folder says.
+        length_penalty: See `SearchSettings`; None for what the folder says.
+        source_language: ISO 639-1 code, for splitting sentences.
+        target_code: A token that names the language to write, such as `>>fra<<` or `fr_XX`, for a
+            model that knows several.
+        terms: What a person's words are to become.
+        splits: Part documents into sentences; otherwise every line is one.
+    """
+
+    num_beams: int | None = None
+    length_penalty: float | None = None
+    source_language: str = "en"
+    target_code: str | None = None
+    terms: Mapping[str, str] = field(default_factory=dict)
+    splits: bool = True
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Something to be written about, and where it belongs."""
+
+    ids: list[int]
+    sentence: int
+
+
+class Translator:
+    """A tokenizer, a model that writes, and documents.
+
+    The object never changes after it is built, so that threads may share it.
+
+    Args:
+        pretrained: A loaded folder.
+        device: cpu, cuda, cuda:N or mps.
+        precision: Of the matrix products; "int8" quantizes.
+
+    Raises:
+        ConfigError: If the model does not write, or the device or precision is not there.
+    """
+
+    def __init__(
+        self, pretrained: Pretrained, *, device: str = "cpu", precision: str = "float32"
+    ) -> None:
+        if pretrained.model.next_token is None:
+            raise ConfigError(
+                f"the model does not write (its head is {pretrained.config.head!r}); name one that "
+                f"translates or summarizes"
+            )
+        self.device = usable_device(device)
+        self.precision = resolved(precision, self.device)
+        self.model, self._products = prepared_model(pretrained.model, self.device, self.precision)
+        self.pretrained = replace(pretrained, model=self.model)
+        self.voice = voice_of(pretrained)
+        self.task = TextToTextTask(self.voice, max_positions=pretrained.config.max_positions)
+
+    @overload
+    def __call__(
+        self, texts: str, *, options: TranslateOptions = TranslateOptions()
+    ) -> Translation: ...
+
+    @overload
+    def __call__(
+        self, texts: list[str] | tuple[str, ...], *, options: TranslateOptions = TranslateOptions()
+    ) -> list[Translation]: ...
+
+    def __call__(
+        self,
+        texts: str | list[str] | tuple[str, ...],
+        *,
+        options: TranslateOptions = TranslateOptions(),
+    ) -> Translation | list[Translation]:
+        """Translate one document, or a list in order.
+
+        Raises:
+            DataError: If a text is not a string.
+        """
+        if isinstance(texts, str):
+            return self.translate([checked_text(texts, "texts")], options)[0]
+        return self.translate([checked_text(text, "texts") for text in texts], options)
+
+    def stream(
+        self,
+        documents: Iterable[Sequence[str]],
+        options: TranslateOptions = TranslateOptions(),
+    ) -> Iterator[list[Translation]]:
+        """Translate several documents at a time, holding no more than these."""
+        for some in documents:
+            yield self.translate(some, options)
+
+    def translate(
+        self, documents: Sequence[str], options: TranslateOptions = TranslateOptions()
+    ) -> list[Translation]:
+        """Translate documents, the sentences of all of them together."""
+        settings = self._settings(options)
+        spans = [self._spans(document, options) for document in documents]
+        sentences = [span for own in spans for span in own if span.is_language]
+        pairs = iter(self._sentences(sentences, settings, options))
+        return [
+            _assembled([next(pairs) if span.is_language else _copied(span) for span in own], own)
+            for own in spans
+        ]
+
+    def _spans(self, document: str, options: TranslateOptions) -> list[Span]:
+        if options.splits:
+            return sentence_spans(document, options.source_language)
+        return [Span(0, len(document), document, is_language(document))] if document else []
+
+    def _settings(self, options: TranslateOptions) -> SearchSettings:
+        settings = self.voice.settings.changed(num_results=1)
+        if options.num_beams is not None:
+            settings = settings.changed(num_beams=options.num_beams)
+        if options.length_penalty is not None:
+            settings = settings.changed(length_penalty=options.length_penalty)
+        return settings
+
+    def _sentences(
+        self, spans: Sequence[Span], settings: SearchSettings, options: TranslateOptions
+    ) -> list["_Written"]:
+        """Translate sentences; those that lost a placeholder once more, around it."""
+        written = self._texts([span.text for span in spans], settings, options)
+        parts = [kept_parts(span.text, options.terms) for span in spans]
+        lost = [i for i, own in enumerate(parts) if own and not survive(own, written[i].text)]
+        between: list[str] = []
+        places: list[tuple[int, int, int]] = []
+        for i in lost:
+            text = spans[i].text
+            edges = [0, *(edge for part in parts[i] for edge in (part.start, part.end)), len(text)]
+            for a, b in zip(edges[::2], edges[1::2], strict=True):
+                if is_language(text[a:b]):
+                    places.append((i, a, b))
+                    between.append(text[a:b].strip())
+        redone = dict(zip(places, self._texts(between, settings, options), strict=True))
+        for i in lost:
+            text = spans[i].text
+            edges = [0, *(edge for part in parts[i] for edge in (part.start, part.end)), len(text)]
+            pieces: list[str] = []
+            scores: list[float] = []
+            for number, (a, b) in enumerate(zip(edges[::2], edges[1::2], strict=True)):
+                stretch = text[a:b]
+                found = redone.get((i, a, b))
+                if found is not None:
+                    left = stretch[: len(stretch) - len(stretch.lstrip())]
+                    right = stretch[len(stretch.rstrip()) :]
+                    stretch = f"{left}{found.text}{right}"
+                    scores.append(found.score)
+                pieces.append(stretch)
+                if number < len(parts[i]):
+                    pieces.append(parts[i][number].wanted)
+            score = sum(scores) / len(scores) if scores else 0.0
+            flags = dict.fromkeys([*written[i].flags, "parts"])
+            written[i] = _Written("".join(pieces), score, tuple(flags), written[i].tokens)
+        return written
+
+    def _texts(
+        self, texts: Sequence[str], settings: SearchSettings, options: TranslateOptions
+    ) -> list["_Written"]:
+        """Translate sentences, long ones in pieces, bad ones once more."""
+        all_ids = self.voice.source.ids(list(texts))
+        code = self._code_ids(options.target_code)
+        longest = min(self.task.longest - 8, LONGEST_SENTENCE)
+        pieces: list[_Piece] = []
+        for sentence, ids in enumerate(all_ids):
+            for a, b in window_bounds(len(ids), size=longest, overlap=0):
+                pieces.append(_Piece([*code, *ids[a:b]], sentence))
+        found = self._written(pieces, settings)
+        bad = [
+            i
+            for i, (one, piece) in enumerate(zip(found, pieces, strict=True))
+            if _faults(one, piece)
+        ]
+        flags: list[list[str]] = [[] for _ in pieces]
+        if bad:
+            again = self._written([pieces[i] for i in bad], settings.changed(**AGAIN))
+            for i, one in zip(bad, again, strict=True):
+                flags[i].append("redone")
+                if len(_faults(one, pieces[i])) <= len(_faults(found[i], pieces[i])):
+                    found[i] = one
+                flags[i] += _faults(found[i], pieces[i])
+        return self._joined(texts, all_ids, pieces, found, flags)
+
+    def _joined(
+        self,
+        texts: Sequence[str],
+        all_ids: Sequence[Sequence[int]],
+        pieces: Sequence[_Piece],
+        found: Sequence[Hypothesis],
+        flags: Sequence[Sequence[str]],
+    ) -> list["_Written"]:
+        """Put the pieces of each sentence together."""
+        own: list[list[int]] = [[] for _ in texts]
+        for i, piece in enumerate(pieces):
+            own[piece.sentence].append(i)
+        results = []
+        for text, ids, numbers in zip(texts, all_ids, own, strict=True):
+            written = [self.voice.text(found[i].ids) for i in numbers]
+            log_probs = [p for i in numbers for p in found[i].log_probs]
+            told = [flag for i in numbers for flag in flags[i]]
+            if len(numbers) > 1:
+                told.insert(0, "windowed")
+            joined = " ".join(part for part in written if part)
+            if not joined:
+                # Nothing is dropped: what a model has no words for stays as it is.
+                joined, told = text, [*told, "copied"]
+            score = sum(log_probs) / max(len(log_probs), 1)
+            results.append(_Written(joined, score, tuple(dict.fromkeys(told)), len(ids)))
+        return results
+
+    def _written(self, pieces: Sequence[_Piece], settings: SearchSettings) -> list[Hypothesis]:
+        if not pieces:
+            return []
+        examples = [
+            Example((self.task.window(piece.ids),), None, i, len(piece.ids), len(piece.ids))
+            for i, piece in enumerate(pieces)
+        ]
+        found = write(
+            self.model,
+            self.task,
+            examples,
+            settings,
+            device=self.device,
+            precision=self._products,
+            most_tokens=most_tokens,
+        )
+        return [own[0] for own in found]
+
+    def _code_ids(self, code: str | None) -> list[int]:
+        if code is None:
+            return []
+        number = self.voice.source.id_of(code)
+        if number is None:
+            known = sorted(
+                piece
+                for i in range(self.voice.source.vocab_size)
+                if (piece := self.voice.source.piece(i)).startswith(">>")
+            )
+            names = ", ".join(known[:12]) or "none"
+            raise DataError(
+                f"target_code is {code!r}, which the model's vocabulary lacks; of this kind it has "
+                f"{names}"
+            )
+        return [number]
+
+
+@dataclass(frozen=True)
+class _Written:
+    text: str
+    score: float
+    flags: tuple[str, ...]
+    tokens: int
+
+
+def _faults(found: Hypothesis, piece: _Piece) -> list[str]:
+    """Name what is wrong with a translation, by its tokens alone."""
+    faults = []
+    if is_loop(found.ids, piece.ids):
+        faults.append("loop")
+    if is_unlike_in_length(len(found.ids), len(piece.ids)):
+        faults.append("length")
+    if not found.has_ended:
+        faults.append("cut")
+    return faults
+
+
+def _copied(span: Span) -> _Written:
+    flags = ("copied",) if span.text.strip() else ()
+    return _Written(span.text, 0.0, flags, 0)
+
+
+def _assembled(written: Sequence[_Written], spans: Sequence[Span]) -> Translation:
+    pairs = tuple(
+        SentencePair(span.start, span.end, span.text, one.text, one.score, one.flags)
+        for one, span in zip(written, spans, strict=True)
+        if span.text.strip()
+    )
+    flags = dict.fromkeys(flag for pair in pairs for flag in pair.flags if flag != "copied")
+    tokens = sum(one.tokens for one in written)
+    return Translation(
+        "".join(one.text for one in written), pairs, Coverage(tokens, tokens), tuple(flags)
+    )

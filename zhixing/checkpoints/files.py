@@ -108,7 +108,8 @@ def read_weights_of(folder: Path) -> dict[str, Tensor]:
     if pickles:
         raise CheckpointError(
             f"{folder} keeps its weights in {pickles[0]}, a pickle, which can run code when opened "
-            f"and is never read here; save the model as {WEIGHTS} with the tool that made it"
+            f"and is never read here; make a safe folder of it with: zhixing convert {folder} "
+            f"--out NEW"
         )
     raise CheckpointError(f"{folder} has no {WEIGHTS}; it is not a model folder")
 

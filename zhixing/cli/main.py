@@ -21,6 +21,7 @@ COMMANDS = {
     "classify": "Give labels to texts, or to every row of a file.",
     "translate": "Translate texts of any length, or a file of any size.",
     "quantize": "Make an int8 twin of a model, and say how far its answers moved.",
+    "convert": "Write an old model folder again, so that it loads safely.",
     "inspect": "Draw what a model attends to in one text.",
     "tokenizer": "Learn a vocabulary, or show how a text is cut into tokens.",
     "fetch": "Bring a published model into the cache.",

@@ -1,0 +1,86 @@
+"""An old model folder, whose weights are a pickle, into one that loads safely."""
+
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from zhixing.checkpoints.files import WEIGHTS, read_json, whole_folder
+from zhixing.checkpoints.pretrained import load_pretrained
+from zhixing.errors import CheckpointError, FileError
+
+PICKLE, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
+# What stands beside the weights: settings, vocabularies, cards.
+KEPT = (".json", ".txt", ".spm", ".model", ".md")
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What a conversion came to.
+
+    Attributes:
+        folder: The new one.
+        model_type: The family's name.
+        parameters: Numbers in the model.
+    """
+
+    folder: Path
+    model_type: str
+    parameters: int
+
+
+def convert(old: Path, new: Path, *, overwrite: bool = False) -> Converted:
+    """Write a folder whose weights are safetensors, and load it once to see that it is whole.
+
+    The pickle is opened by a child process that takes nothing but tensors out of it.
+
+    Args:
+        old: A Hugging Face folder with a `pytorch_model.bin`, or several.
+        new: The folder to write.
+        overwrite: Replace what is there.
+
+    Raises:
+        FileError: If a file is missing or cannot be written.
+        CheckpointError: If the pickle holds anything but tensors, or these are no model we know.
+    """
+    pickles = _pickles(old)
+    with whole_folder(new, overwrite=overwrite) as place:
+        command = [sys.executable, "-m", "zhixing.checkpoints.unpickle"]
+        told = subprocess.run(
+            [*command, str(place / WEIGHTS), *map(str, pickles)], capture_output=True, text=True
+        )
+        if told.returncode:
+            lines = told.stderr.strip().splitlines() or ["it ended without a word"]
+            raise CheckpointError(
+                f"{pickles[0]} cannot be read as tensors alone ({lines[-1][:200]}); save the model "
+                f"as {WEIGHTS} with the tool that made it"
+            )
+        for path in sorted(old.iterdir()):
+            if path.suffix in KEPT and path.name != PICKLE_INDEX and path.is_file():
+                shutil.copyfile(path, place / path.name)
+        try:
+            loaded = load_pretrained(place)
+        except CheckpointError as error:
+            raise CheckpointError(str(error).replace(str(place), str(old))) from error
+    parameters = sum(p.numel() for p in loaded.model.parameters())
+    return Converted(new, loaded.model_type, parameters)
+
+
+def _pickles(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise FileError(f"{folder} is no folder; give the folder of a model")
+    if (folder / WEIGHTS).exists():
+        raise CheckpointError(f"{folder} has a {WEIGHTS} and loads as it is; nothing to convert")
+    if (folder / PICKLE).exists():
+        return [folder / PICKLE]
+    if not (folder / PICKLE_INDEX).exists():
+        raise CheckpointError(f"{folder} has no {PICKLE}; there is nothing to convert")
+    named = read_json(folder / PICKLE_INDEX).get("weight_map")
+    names = sorted(set(named.values())) if isinstance(named, dict) else []
+    wrong = [n for n in names if not isinstance(n, str) or Path(n).name != n]
+    if not names or wrong:
+        raise CheckpointError(
+            f"{folder / PICKLE_INDEX} has no weight_map of files in its folder; fetch it again"
+        )
+    return [folder / name for name in names]

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from zhixing.generation.ranking import best_scores, log_totals
 from zhixing.generation.rules import Rules
 from zhixing.generation.settings import SearchSettings
 from zhixing.layers.cache import kept
@@ -84,11 +85,15 @@ class Single:
         logits = logits.view(count, -1, logits.size(-1))
         if position == 0:
             logits = logits.expand(-1, self.width, -1)
-        totals = logits.logsumexp(-1)
-        plain = logits
-        scores = rules.apply(logits.clone(), self.ids)
-        chosen = self._drawn(scores) if self.settings.temperature else scores.argmax(-1)
-        found = plain.gather(-1, chosen.unsqueeze(-1)).squeeze(-1) - totals
+        totals = log_totals(logits.flatten(0, 1)).view(count, -1)
+        # Only a penalty changes scores of tokens that may be chosen.
+        is_changed = self.settings.repetition_penalty != 1.0 or position == 0
+        scores = rules.apply(logits.clone() if is_changed else logits, self.ids)
+        if self.settings.temperature:
+            chosen = self._drawn(scores)
+        else:
+            chosen = best_scores(scores.flatten(0, 1), 1).ids.view(count, -1)
+        found = logits.gather(-1, chosen.unsqueeze(-1)).squeeze(-1) - totals
         is_free = ~(self.has_ended | rules.forced(position).to(chosen.device).unsqueeze(-1))
         found = torch.where(is_free, found, 0.0)
         chosen = torch.where(self.has_ended, self.ends[0], chosen)
@@ -165,11 +170,17 @@ class Beam:
     def choose(self, logits: Float[Tensor, "N V"], rules: Rules) -> Choice:
         """Choose the best continuations of each sequence's hypotheses."""
         count, alive, position = self.ids.shape
-        log_probs = logits.view(count, alive, -1).log_softmax(-1)
-        log_probs = rules.apply(log_probs, self.ids)
-        best, tokens, parents = self._best(log_probs)
+        totals = log_totals(logits)
+        scores = logits.view(count, alive, -1)
+        if not rules.only_suppress(position):
+            # Rules speak of log-probabilities.
+            scores = scores - totals.view(count, alive, 1)
+            totals = torch.zeros_like(totals)
+        scores = rules.apply(scores, self.ids)
+        best, tokens, parents = self._best(scores, totals.view(count, alive))
         ids = torch.cat((_taken(self.ids, parents), tokens.unsqueeze(-1)), -1)
-        own = log_probs.flatten(1).gather(1, parents * log_probs.size(-1) + tokens)
+        own = scores.flatten(1).gather(1, parents * scores.size(-1) + tokens)
+        own = own - totals.view(count, alive).gather(1, parents)
         probs = torch.cat((_taken(self.log_probs, parents), own.unsqueeze(-1)), -1)
         is_last = position + 1 == self.settings.max_tokens
         stops = torch.isin(tokens, self.ends) | is_last
@@ -181,19 +192,20 @@ class Beam:
         return Choice(tokens.gather(1, going.indices), parents.gather(1, going.indices), is_done)
 
     def _best(
-        self, log_probs: Float[Tensor, "B W V"]
+        self, scores: Float[Tensor, "B W V"], log_sums: Float[Tensor, "B W"]
     ) -> tuple[Float[Tensor, "B C"], Int[Tensor, "B C"], Int[Tensor, "B C"]]:
         """Give the best candidates: their scores, their last tokens, whom they go on from."""
-        most = min(self.candidates, log_probs.size(-1))
-        values, tokens = log_probs.topk(most, -1)
-        totals = (values + self.scores.unsqueeze(-1)).flatten(1)
+        most = min(self.candidates, scores.size(-1))
+        found = best_scores(scores.flatten(0, 1), most)
+        values, tokens = (x.view(*scores.shape[:2], most) for x in (found.scores, found.ids))
+        totals = (values + (self.scores - log_sums).unsqueeze(-1)).flatten(1)
         # A vocabulary smaller than the candidates leaves some empty.
         totals = torch.nn.functional.pad(
             totals, (0, max(self.candidates - totals.size(1), 0)), value=2 * NOTHING
         )
         tokens = torch.nn.functional.pad(tokens.flatten(1), (0, totals.size(1) - tokens[0].numel()))
         best = totals.topk(self.candidates)
-        parents = best.indices.div(most, rounding_mode="floor").clamp(max=log_probs.size(1) - 1)
+        parents = best.indices.div(most, rounding_mode="floor").clamp(max=scores.size(1) - 1)
         return best.values, tokens.gather(1, best.indices), parents
 
     def _end(

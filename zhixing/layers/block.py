@@ -155,7 +155,8 @@ class Block(nn.Module):
             None if noise is None else noise.at(name) for name in ("weights", "cross weights")
         )
 
-        def self_attention(y: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
+        # A shape in an annotation is made anew in every call of the function around it.
+        def self_attention(y: Tensor) -> Tensor:
             return self.attention(
                 y,
                 lengths,
@@ -166,7 +167,7 @@ class Block(nn.Module):
                 noise=place,
             )
 
-        def cross_attention(y: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
+        def cross_attention(y: Tensor) -> Tensor:
             crossing, seen = self._crossing(memory)
             key, value = crossing.remember(seen.values)
             return crossing.ask(
@@ -213,7 +214,7 @@ class Block(nn.Module):
         """
         grown: list[LayerCache] = []
 
-        def self_attention(y: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
+        def self_attention(y: Tensor) -> Tensor:
             positions = None
             if place.rotary is not None:
                 positions = torch.full((len(y),), place.position, device=y.device)
@@ -222,7 +223,7 @@ class Block(nn.Module):
             keys, values = grown[0].cells
             return self.attention.attend_to_cells(query, keys, values, place.scores_added)
 
-        def cross_attention(y: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
+        def cross_attention(y: Tensor) -> Tensor:
             crossing, seen = self._crossing(remembered)
             return crossing.attend_to_cells(crossing.question(y), seen.keys, seen.values, seen.mask)
 

@@ -25,6 +25,7 @@ from zhixing.tokenization.tokenizer import Tokenizer
 LONGEST = 1024
 # Sentences that are written side by side: more of them share the cost of a step.
 CPU_TOKENS = 1024
+FEWEST_TOKENS = 64
 ACCELERATOR_TOKENS = 16384
 
 
@@ -238,15 +239,24 @@ def write(
         )
 
     sizes = [example.tokens_in for example in examples]
-    budget = CPU_TOKENS if device.type == "cpu" else ACCELERATOR_TOKENS
-    parts = each_batch(
-        compute, sizes, device=device, precision=precision, budget=max(budget // settings.width, 1)
-    )
+    budget = _budget(sizes, device)
+    parts = each_batch(compute, sizes, device=device, precision=precision, budget=budget)
     found: list[list[Hypothesis]] = [[] for _ in examples]
     for rows, results in parts:
         for row, own in zip(rows, results, strict=True):
             found[row] = own
     return found
+
+
+def _budget(sizes: Sequence[int], device: torch.device) -> int:
+    """Tell how many tokens to read at once, so that all cores have as much to do."""
+    if device.type != "cpu":
+        return ACCELERATOR_TOKENS
+    workers = torch.get_num_threads()
+    rounds = max(-(-sum(sizes) // (CPU_TOKENS * workers)), 1)
+    share = -(-sum(sizes) // (rounds * workers))
+    # The longest of a batch may not fit any more, and would be left to a batch of its own.
+    return max(share + max(sizes, default=0), FEWEST_TOKENS)
 
 
 def _outputs(batch: Batch) -> Ragged:

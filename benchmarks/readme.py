@@ -24,6 +24,7 @@ PACKAGES = [
     "data",
     "models",
     "checkpoints",
+    "generation",
     "tasks",
     "training",
     "evaluation",
@@ -161,6 +162,55 @@ def speed_lines() -> list[list[str]]:
     return lines
 
 
+def translation_lines() -> list[list[str]]:
+    """Show what a tiny model learns from captions."""
+    found = read("multi30k")
+    if found is None:
+        return []
+    report, minutes = found["report"], found["minutes"]
+    chrf = report["scores"]["chrf"]["value"]
+    return [
+        [
+            f"Multi30k en-fr from nothing, {found['threads']} thread, validation: tokenized "
+            f"lower-cased BLEU",
+            f"{report['lower_cased_bleu']:.1f} in {minutes:.0f} min of training",
+            f"sacreBLEU {report['scores']['bleu']['value']:.1f}, chrF {chrf:.1f}",
+            "52 in 90 min of two cores",
+            found["command"],
+        ]
+    ]
+
+
+def decoding_lines() -> list[list[str]]:
+    """Compare decoding speeds and what they need of memory."""
+    found = read("translate-speed")
+    if found is None:
+        return []
+    rates, ratios, command = found["tokens_per_second"], found["ratios"], found["command"]
+    lines = []
+    for own, pair, peer, wanted in (
+        ("zhixing float32", "float32 against transformers", "transformers float32", "1.5 times"),
+        ("zhixing int8", "int8 against CTranslate2 int8", "ctranslate2 int8", "1.75 times"),
+    ):
+        for way in ("greedy", "beam 4", "greedy, one at a time", "beam 4, one at a time"):
+            is_single = "one at a time" in way
+            other = (
+                f"{peer} {rates[peer][way]['median']:,.0f} ({ratios[f'{pair}, {way}']:.2f} times)"
+            )
+            if own == "zhixing int8":
+                workers = f"{pair}, a worker a thread, {way}"
+                other += f"; with a worker a thread {ratios[workers]:.2f} times"
+                wanted = "1.3 times" if is_single else "1.75 times"
+            elif is_single:
+                continue
+            title = f"decoding, Marian's size, {own.split()[1]}, {way}, target tokens/s"
+            lines.append([title, f"{rates[own][way]['median']:,.0f}", other, wanted, command])
+    own, peer = (found["megabytes"][name] for name in ("zhixing int8", "ctranslate2 int8"))
+    other = f"ctranslate2 int8 {peer:.0f} ({own / peer:.1f} times)"
+    title = "loading and decoding that model in int8, MB more"
+    return [*lines, [title, f"{own:.0f}", other, "1.1 times", command]]
+
+
 def quality_lines() -> list[list[str]]:
     """Show what int8 costs."""
     found = read("int8-sst2")
@@ -204,6 +254,7 @@ def footprint_lines() -> list[list[str]]:
 def measured() -> str:
     """Make the table of all results."""
     lines = accuracy_lines() + recipe_lines() + training_lines() + speed_lines() + quality_lines()
+    lines += translation_lines() + decoding_lines()
     lines += footprint_lines()
     if not lines:
         return "Nothing has been measured yet."

@@ -25,6 +25,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name).write_text("\n".join(["review,label", *lines]) + "\n")
     (folder / "million.csv").write_text("review\n" + "".join(f'"{text}"\n' for text, _ in rows))
     tickets = [f'{{"text": "{text}", "intent": "{label}"}}' for text, label in rows]
+    pairs = [f"{text}\t{label} : {text}" for text, label in rows]
+    (folder / "pairs.tsv").write_text("\n".join(["source\ttarget", *pairs]) + "\n")
+    (folder / "book.txt").write_text("A good film.\n\nA bad film, number 3.\n")
     (folder / "tickets.jsonl").write_text("\n".join(tickets) + "\n")
     return folder
 
@@ -51,6 +54,7 @@ def test_every_command_of_the_readme_does_its_work(place: Path) -> None:
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
         assert out is None or (place / out).exists(), line
     assert len((place / "labels.jsonl").read_text().splitlines()) == 24
+    assert len((place / "book.fr.txt").read_text().splitlines()) == 3
 
 
 def test_the_python_of_the_readme_runs(place: Path, tmp_path: Path) -> None:

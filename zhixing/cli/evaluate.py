@@ -13,11 +13,19 @@ from zhixing.cli.options import (
     Overwrite,
     PairColumn,
     Precision,
+    TargetColumn,
     TextColumn,
     Threads,
 )
-from zhixing.cli.printing import console, print_classes, print_json, print_scores
+from zhixing.cli.printing import (
+    console,
+    print_classes,
+    print_json,
+    print_scores,
+    print_text_scores,
+)
 from zhixing.data.table import Columns
+from zhixing.evaluation.classification import ClassificationReport
 from zhixing.workflows.evaluate import evaluate as score
 
 app = typer.Typer(add_completion=False)
@@ -33,6 +41,7 @@ def evaluate(
     text: TextColumn = None,
     pair: PairColumn = None,
     label: LabelColumn = None,
+    target: TargetColumn = None,
     precision: Precision = "float32",
     device: Device = "cpu",
     threads: Threads = 0,
@@ -40,12 +49,12 @@ def evaluate(
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Score a model: accuracy, F1, a table of classes, calibration, intervals, a signature."""
+    """Score a model: accuracy, F1, classes and calibration, or BLEU, chrF and TER."""
     report = score(
         model,
         data,
         out=out,
-        columns=Columns(text=text, pair=pair, label=label),
+        columns=Columns(text=text, pair=pair, label=label, target=target),
         precision=precision,
         device=device,
         threads=threads,
@@ -55,7 +64,10 @@ def evaluate(
     if as_json:
         print_json(report.to_dict())
         return
-    print_scores(report)
-    print_classes(report)
+    if isinstance(report, ClassificationReport):
+        print_scores(report)
+        print_classes(report)
+    else:
+        print_text_scores(report)
     if out is not None:
         console.print(f"report  {out}")

@@ -21,6 +21,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines."
 Out = Annotated[Path, typer.Option("--out", help="Folder to write; it must not exist yet.")]
 TextColumn = Annotated[str | None, typer.Option("--text", help="Column of the texts.")]
 PairColumn = Annotated[str | None, typer.Option("--pair", help="Column of second texts.")]
+TargetColumn = Annotated[
+    str | None, typer.Option("--target", help="Column of what is to be written.")
+]
 WeightColumn = Annotated[
     str | None, typer.Option("--weight", help="Column that says how much a row counts.")
 ]

@@ -15,6 +15,7 @@ from zhixing.cli.options import (
     Out,
     Overwrite,
     PairColumn,
+    TargetColumn,
     TextColumn,
     Threads,
     WeightColumn,
@@ -31,7 +32,7 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def train(
-    task: Annotated[str, typer.Argument(help="What to learn: classify.")],
+    task: Annotated[str, typer.Argument(help="What to learn: classify, translate or summarize.")],
     data: Data,
     out: Out,
     settings: Annotated[
@@ -47,6 +48,7 @@ def train(
     text: TextColumn = None,
     pair: PairColumn = None,
     label: LabelColumn = None,
+    target: TargetColumn = None,
     weight: WeightColumn = None,
     recipe: Annotated[Path | None, typer.Option(help="TOML file of settings.")] = None,
     folds: Annotated[int, typer.Option(help="Cross-validate so many times first.")] = 0,
@@ -63,7 +65,7 @@ def train(
     if folds:
         check_free_to_write(out, overwrite=overwrite)
         _refuse_standard_input(data)
-    columns = _columns(text=text, pair=pair, label=label, weight=weight)
+    columns = _columns(text=text, pair=pair, label=label, target=target, weight=weight)
     values = {
         **(read_recipe(recipe) if recipe else {}),
         **parse_pairs([*columns, *(settings or [])]),

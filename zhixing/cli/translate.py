@@ -9,7 +9,7 @@ from zhixing.cli.options import AsJson, Device, Overwrite, Precision, TextColumn
 from zhixing.cli.printing import console, notices, print_json, progress_bar
 from zhixing.data.table import Columns
 from zhixing.errors import ConfigError
-from zhixing.tasks.translation import TranslateOptions
+from zhixing.tasks.translation import TranslateOptions, Translator
 from zhixing.workflows.load import load_translator
 from zhixing.workflows.translate_files import translate_file
 
@@ -70,27 +70,38 @@ def translate(
             if one.flags:
                 notices.print(f"  ({', '.join(one.flags)})", style="dim")
         return
-    with progress_bar() as progress:
-        bar = progress.add_task("translating", total=None, words="")
-
-        def show(rows: int) -> None:
-            progress.update(bar, completed=rows, words=f"{rows:,} rows")
-
-        rows = translate_file(
-            translator,
-            input,
-            output,
-            options=options,
-            columns=Columns(text=text),
-            overwrite=overwrite,
-            progress=show if sys.stderr.isatty() else None,
-        )
+    rows = _translate_file(translator, input, output, options, Columns(text=text), overwrite)
     if output == "-":
         return
     if as_json:
         print_json({"rows": rows, "output": output})
         return
     console.print(f"{rows:,} rows in {output}")
+
+
+def _translate_file(
+    translator: Translator,
+    data: str,
+    output: str,
+    options: TranslateOptions,
+    columns: Columns,
+    overwrite: bool,
+) -> int:
+    with progress_bar() as progress:
+        bar = progress.add_task("translating", total=None, words="")
+
+        def show(rows: int) -> None:
+            progress.update(bar, completed=rows, words=f"{rows:,} rows")
+
+        return translate_file(
+            translator,
+            data,
+            output,
+            options=options,
+            columns=columns,
+            overwrite=overwrite,
+            progress=show if sys.stderr.isatty() else None,
+        )
 
 
 def _terms(pairs: list[str]) -> dict[str, str]:

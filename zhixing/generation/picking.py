@@ -172,7 +172,7 @@ class Beam:
         count, alive, position = self.ids.shape
         totals = log_totals(logits)
         scores = logits.view(count, alive, -1)
-        if not rules.only_suppress(position):
+        if not rules.only_forbid(position):
             # Rules speak of log-probabilities.
             scores = scores - totals.view(count, alive, 1)
             totals = torch.zeros_like(totals)

@@ -40,15 +40,14 @@ class Rules:
             [is_first or is_last or position < len(prefix) for prefix in self.prefixes]
         )
 
-    def only_suppress(self, position: int) -> bool:
-        """Tell whether nothing but suppressing tokens is to be done at a position."""
-        settings = self.settings
-        return not (
-            settings.repetition_penalty != 1.0
-            or (settings.no_repeat_ngram and position + 1 >= settings.no_repeat_ngram)
-            or position < settings.min_tokens
-            or bool(self.forced(position).any())
-        )
+    def only_forbid(self, position: int) -> bool:
+        """Tell whether nothing but forbidding tokens is to be done at a position.
+
+        What is forbidden is so in logits as in log-probabilities; a penalty or a forced token's 0
+        means something else in each.
+        """
+        has_penalty = self.settings.repetition_penalty != 1.0
+        return not (has_penalty or bool(self.forced(position).any()))
 
     def apply(
         self, scores: Float[Tensor, "B W V"], written: Int[Tensor, "B W T"]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import cast
 
 from zhixing.data.readers import read_table
 from zhixing.evaluation.bag_of_words import Baseline, compare
@@ -62,8 +63,8 @@ def demonstrate(
         )
         if finished is None:
             return None
-        pipeline = load_classifier(out)
-        report = evaluate(out, folder / "test.tsv", out=out / "test.html")
+        pipeline, test_page = load_classifier(out), out / "test.html"
+        report = cast("ClassificationReport", evaluate(out, folder / "test.tsv", out=test_page))
         fresh = (folder / "fresh.txt").read_text(encoding="utf-8").splitlines()
         training = read_table(folder / "train.tsv", needs_labels=True)
         test = read_table(folder / "test.tsv", needs_labels=True)

@@ -7,12 +7,15 @@ from typing import Any
 import zhixing
 from zhixing.checkpoints.files import check_free_file, write_json, write_text
 from zhixing.data.readers import read_table
-from zhixing.data.table import Columns
+from zhixing.data.table import Columns, Table
 from zhixing.errors import ConfigError, FileError
 from zhixing.evaluation.classification import ClassificationReport, Origin, evaluate_logits
+from zhixing.evaluation.translation import TextReport, evaluate_texts
+from zhixing.tasks.pipeline import Pipeline
 from zhixing.tasks.running import Precision
+from zhixing.tasks.translation import Translator
 from zhixing.workflows.finishing import model_hash
-from zhixing.workflows.load import load_classifier
+from zhixing.workflows.load import load
 from zhixing.workflows.report import evaluation_page
 
 FORMS = (".json", ".html")
@@ -29,12 +32,13 @@ def evaluate(
     threads: int = 0,
     seed: int = 0,
     overwrite: bool = False,
-) -> ClassificationReport:
-    """Score a model on labelled rows, each score with a bootstrap interval.
+) -> ClassificationReport | TextReport:
+    """Score a model on labelled rows, or on pairs of texts; each score with an interval.
 
     Args:
         model: A model folder.
-        data: Labelled rows, in any form that training reads.
+        data: Labelled rows, or texts with what should be written, in any form that training
+            reads.
         out: Also write a report there: a .json of all numbers, or an .html page.
         columns: Which columns hold what.
         precision: See `load`.
@@ -52,7 +56,20 @@ def evaluate(
         raise ConfigError(f"{out} has to end in {' or '.join(FORMS)}, the two forms of a report")
     if out is not None:
         _check_free(Path(out), model, overwrite=overwrite)
-    pipeline = load_classifier(model, precision=precision, device=device, threads=threads)
+    loaded = load(model, precision=precision, device=device, threads=threads)
+    report, table = (
+        _score_texts(loaded, data, columns, seed)
+        if isinstance(loaded, Translator)
+        else _score_classes(loaded, data, columns, seed)
+    )
+    if out is not None:
+        _write(Path(out), str(model), table.source, report, table.texts)
+    return report
+
+
+def _score_classes(
+    pipeline: Pipeline, data: object, columns: Columns, seed: int
+) -> tuple[ClassificationReport, Table]:
     card = pipeline.card
     table = read_table(
         data,
@@ -72,9 +89,25 @@ def evaluate(
         thresholds=card.thresholds,
         origin=origin,
     )
-    if out is not None:
-        _write(Path(out), str(model), table.source, report, table.texts)
-    return report
+    return report, table
+
+
+def _score_texts(
+    translator: Translator, data: object, columns: Columns, seed: int
+) -> tuple[TextReport, Table]:
+    """Translate all rows as a person would, and score every one of them."""
+    table = read_table(data, columns=columns, needs_labels=False, needs_targets=True)
+    found = translator.translate(table.texts)
+    origin = Origin(table.fingerprint(), model_hash(translator.model), zhixing.__version__, seed)
+    report = evaluate_texts(
+        table.texts,
+        [one.text for one in found],
+        table.targets or [],
+        rows=table.rows,
+        cut=sum("cut" in one.flags for one in found),
+        origin=origin,
+    )
+    return report, table
 
 
 def _check_free(path: Path, model: str | Path, *, overwrite: bool) -> None:
@@ -85,7 +118,11 @@ def _check_free(path: Path, model: str | Path, *, overwrite: bool) -> None:
 
 
 def _write(
-    path: Path, model: str, data: str, report: ClassificationReport, texts: list[str]
+    path: Path,
+    model: str,
+    data: str,
+    report: ClassificationReport | TextReport,
+    texts: list[str],
 ) -> None:
     if path.suffix == ".html":
         write_text(path, evaluation_page(model, data, report, texts))

@@ -61,10 +61,13 @@ def training_page(
 
 
 def evaluation_page(
-    model: str, data: str, report: ClassificationReport, texts: Sequence[str]
+    model: str, data: str, report: ClassificationReport | TextReport, texts: Sequence[str]
 ) -> str:
-    """Show how a model does on a labelled set."""
+    """Show how a model does on a set."""
     subtitle = f"{model} on {data}, {report.rows:,} rows"
+    if isinstance(report, TextReport):
+        pairs = [text_score_section(report), worst_section(report)]
+        return render_page("Evaluation report", subtitle, pairs)
     sections = [score_section(report, None), *detail_sections(report, texts)]
     return render_page("Evaluation report", subtitle, sections)
 

@@ -1,0 +1,46 @@
+import pytest
+
+from zhixing.errors import DataError
+from zhixing.metrics.translation import (
+    is_chinese,
+    lower_cased_bleu,
+    text_scores,
+    translation_error_rate,
+)
+
+TEXTS = ["The cat sits on the mat .", "It is a very fine day today ."]
+
+
+def test_what_is_equal_scores_a_hundred() -> None:
+    scores = text_scores(TEXTS, TEXTS)
+    assert scores.bleu == pytest.approx(100.0) and scores.chrf == pytest.approx(100.0)
+    assert translation_error_rate(TEXTS, TEXTS) == 0.0
+    assert lower_cased_bleu([text.upper() for text in TEXTS], TEXTS) == pytest.approx(100.0)
+
+
+def test_the_signature_says_how_texts_were_parted() -> None:
+    assert "tok:13a" in text_scores(TEXTS, TEXTS).bleu_signature
+    chinese = ["今天天气很好。", "我喜欢读书。"]
+    assert "tok:zh" in text_scores(chinese, chinese).bleu_signature
+
+
+def test_an_interval_holds_the_score() -> None:
+    written = [text.replace("cat", "dog").replace("fine", "good") for text in TEXTS * 20]
+    scores = text_scores(written, TEXTS * 20, resamples=200)
+    assert scores.bleu_interval is not None and scores.chrf_interval is not None
+    assert scores.bleu_interval.low <= scores.bleu <= scores.bleu_interval.high
+    assert scores.chrf_interval.low < scores.chrf_interval.high
+
+
+def test_one_edit_in_ten_words_is_ten_points() -> None:
+    reference = "one two three four five six seven eight nine ten"
+    assert translation_error_rate([reference.replace("six", "x")], [reference]) == 10.0
+
+
+def test_chinese_is_recognized() -> None:
+    assert is_chinese(["知行合一"]) and not is_chinese(["Zhixing", "知"] * 3 + ["a" * 40])
+
+
+def test_each_text_needs_a_reference() -> None:
+    with pytest.raises(DataError, match="1 texts cannot be scored against 2 references"):
+        text_scores(["a"], ["a", "b"])

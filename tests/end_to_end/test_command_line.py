@@ -250,7 +250,7 @@ USAGE = {
     "classify nowhere x": "nowhere is neither a model folder nor a built-in model",
     "evaluate m --data x.csv --out r.txt": "r.txt has to end in .json or .html",
     "resume nowhere": "has no run.json; name the --out folder of a training",
-    "train translate --data x --out y": "task is 'translate'; this version trains: classify",
+    "train rhyme --data x --out y": "task is 'rhyme'; this version trains: classify, translate",
     "train classify --data - --validation - --out y": "standard input is read once",
     "train classify --data - --folds 3 --out y": "--folds reads the rows again",
     "tokenizer show minilm ": "Missing argument 'text'",

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import zhixing as zx
+from zhixing.errors import ZhixingError
 from zhixing.tasks.translation import Translator
 
 NUMBERS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
@@ -96,6 +97,13 @@ def test_placeholders_and_terms_survive(translator: Translator) -> None:
     assert "parts" in found.flags or "{name}" in found.sentences[0].text
     options = zx.TranslateOptions(terms={"dog": "toutou"})
     assert "toutou" in translator("one dog sees two cat.", options=options).text
+
+
+def test_a_code_of_the_language_is_written_first(translator: Translator) -> None:
+    options = zx.TranslateOptions(target_code="▁dix")
+    assert translator("one dog sees two cat.", options=options).text.startswith("dix")
+    with pytest.raises(ZhixingError, match=r"target_code is '>>xxx<<', which the model's vocab"):
+        translator("one dog", options=zx.TranslateOptions(target_code=">>xxx<<"))
 
 
 def test_neighbours_change_nothing(translator: Translator) -> None:

@@ -74,8 +74,9 @@ class TranslateOptions:
         num_beams: Hypotheses that are followed; None for what the model's folder says.
         length_penalty: See `SearchSettings`; None for what the folder says.
         source_language: ISO 639-1 code, for splitting sentences.
-        target_code: A token that names the language to write, such as `>>fra<<` or `fr_XX`, for a
-            model that knows several.
+        target_code: A token that names the language to write, for a model that knows several: one
+            such as `>>fra<<` is read before the text, any other (`fr_XX`, `fra_Latn`) is the first
+            that is written.
         terms: What a person's words are to become.
         splits: Part documents into sentences; otherwise every line is one.
     """
@@ -228,13 +229,15 @@ class Translator:
     ) -> list["_Written"]:
         """Translate sentences, long ones in pieces, bad ones once more."""
         all_ids = self.voice.source.ids(list(texts))
-        code = self._code_ids(options.target_code)
-        longest = min(self.task.longest - 8, LONGEST_SENTENCE)
+        code, task = self._directed(options.target_code)
+        if task is not self.task:
+            settings = settings.changed(forced_first_id=None)
+        longest = min(task.longest - 8, LONGEST_SENTENCE)
         pieces: list[_Piece] = []
         for sentence, ids in enumerate(all_ids):
             for a, b in window_bounds(len(ids), size=longest, overlap=0):
                 pieces.append(_Piece([*code, *ids[a:b]], sentence))
-        found = self._written(pieces, settings)
+        found = self._written(task, pieces, settings)
         bad = [
             i
             for i, (one, piece) in enumerate(zip(found, pieces, strict=True))
@@ -242,7 +245,7 @@ class Translator:
         ]
         flags: list[list[str]] = [[] for _ in pieces]
         if bad:
-            again = self._written([pieces[i] for i in bad], settings.changed(**AGAIN))
+            again = self._written(task, [pieces[i] for i in bad], settings.changed(**AGAIN))
             for i, one in zip(bad, again, strict=True):
                 flags[i].append("redone")
                 if len(_faults(one, pieces[i])) <= len(_faults(found[i], pieces[i])):
@@ -277,16 +280,18 @@ class Translator:
             results.append(_Written(joined, score, tuple(dict.fromkeys(told)), len(ids)))
         return results
 
-    def _written(self, pieces: Sequence[_Piece], settings: SearchSettings) -> list[Hypothesis]:
+    def _written(
+        self, task: TextToTextTask, pieces: Sequence[_Piece], settings: SearchSettings
+    ) -> list[Hypothesis]:
         if not pieces:
             return []
         examples = [
-            Example((self.task.window(piece.ids),), None, i, len(piece.ids), len(piece.ids))
+            Example((task.window(piece.ids),), None, i, len(piece.ids), len(piece.ids))
             for i, piece in enumerate(pieces)
         ]
         found = write(
             self.model,
-            self.task,
+            task,
             examples,
             settings,
             device=self.device,
@@ -295,9 +300,10 @@ class Translator:
         )
         return [own[0] for own in found]
 
-    def _code_ids(self, code: str | None) -> list[int]:
+    def _directed(self, code: str | None) -> tuple[list[int], TextToTextTask]:
+        """Give what is read before a text, and the task, for a language to be written."""
         if code is None:
-            return []
+            return [], self.task
         number = self.voice.source.id_of(code)
         if number is None:
             known = sorted(
@@ -310,7 +316,10 @@ class Translator:
                 f"target_code is {code!r}, which the model's vocabulary lacks; of this kind it has "
                 f"{names}"
             )
-        return [number]
+        if code.startswith(">>"):
+            return [number], self.task
+        voice = replace(self.voice, first=(number,))
+        return [], TextToTextTask(voice, max_positions=self.task.longest)
 
 
 @dataclass(frozen=True)

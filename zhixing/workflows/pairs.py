@@ -12,7 +12,6 @@ from zhixing.checkpoints.card import Card
 from zhixing.checkpoints.pretrained import Pretrained, load_pretrained
 from zhixing.data.batch import Example
 from zhixing.data.readers import read_table
-from zhixing.data.splits import split_table
 from zhixing.data.table import Table
 from zhixing.errors import ConfigError, DataError
 from zhixing.evaluation.classification import Origin
@@ -26,7 +25,7 @@ from zhixing.training.config import TrainingConfig
 from zhixing.training.optimizers import freeze
 from zhixing.workflows.finishing import Outcome, model_hash
 from zhixing.workflows.plan import Plan
-from zhixing.workflows.preparation import NEW, Prepared, adjust_rates
+from zhixing.workflows.preparation import NEW, Prepared, adjust_rates, with_validation
 from zhixing.workflows.recipe import DataChoice, NewModel, Recipe
 
 # What most such models are decoded with.
@@ -91,7 +90,7 @@ def prepare_pairs(plan: Plan, tables: tuple[Table, Table | None]) -> Prepared:
     hashes = {"training": table.fingerprint()}
     if given is not None:
         hashes["validation"] = given.fingerprint()
-    table, validation = _with_validation(table, given, recipe)
+    table, validation = with_validation(table, given, recipe)
     notes: list[str] = []
     pretrained = _model_for(plan, table)
     config = recipe.training
@@ -160,16 +159,6 @@ def scored_pairs(
         rows=[example.row for example in examples],
         cut=sum(not own[0].has_ended for own in found),
         origin=origin,
-    )
-
-
-def _with_validation(table: Table, given: Table | None, recipe: Recipe) -> tuple[Table, Table]:
-    if given is not None:
-        return table, given
-    if recipe.data.validation_fraction == 0.0:
-        return table, table.select([])
-    return split_table(
-        table, validation_fraction=recipe.data.validation_fraction, seed=recipe.training.seed
     )
 
 

@@ -71,7 +71,7 @@ def prepare(plan: Plan, tables: tuple[Table, Table | None]) -> Prepared:
     hashes = {"training": table.fingerprint()}
     if given is not None:
         hashes["validation"] = given.fingerprint()
-    table, validation = _with_validation(_counted(table), given, recipe)
+    table, validation = with_validation(_counted(table), given, recipe)
     labels = label_names(table)
     _check_labels(labels, table, validation)
     notes: list[str] = []
@@ -172,7 +172,8 @@ def _counted(table: Table) -> Table:
     return replace(counted, weights=[share / mean for share in shares])
 
 
-def _with_validation(table: Table, given: Table | None, recipe: Recipe) -> tuple[Table, Table]:
+def with_validation(table: Table, given: Table | None, recipe: Recipe) -> tuple[Table, Table]:
+    """Give rows to learn from and rows to score on: those given, a part split off, or none."""
     if given is not None:
         return table, given
     if recipe.data.validation_fraction == 0.0:

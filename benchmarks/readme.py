@@ -302,7 +302,10 @@ def tree() -> str:
     for depth, path in files:
         name = "  " * (depth + 1) + path.name + ("/" if path.is_dir() else "")
         lines.append(f"{name:<32}{said_of(path)}")
-    lines += ["tests/  benchmarks/  recipes/  docs/  CHANGELOG.md  CONTRIBUTING.md  Makefile", "```"]
+    lines += [
+        "tests/  benchmarks/  recipes/  docs/  CHANGELOG.md  CONTRIBUTING.md  Makefile",
+        "```",
+    ]
     return "\n".join(lines)
 
 

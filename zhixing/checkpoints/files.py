@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from zhixing.errors import CheckpointError, FileError
@@ -72,13 +72,15 @@ def write_text(path: Path, text: str) -> None:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read one safetensors file.
+    """Read one safetensors file; every tensor has memory of its own.
 
     Raises:
         CheckpointError: If it is cut short or is something else, a pickle for instance.
     """
     try:
-        return load_file(path)
+        with safe_open(path, framework="pt") as file:
+            names = list(file.keys())
+        return {name: _read_tensor(path, name) for name in names}
     except (SafetensorError, ValueError) as error:
         raise CheckpointError(
             f"{path} is not a whole safetensors file ({error}); fetch or save it again"
@@ -87,6 +89,13 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise FileError(
             f"{path} cannot be read ({error.strerror or error}); check that it exists"
         ) from error
+
+
+def _read_tensor(path: Path, name: str) -> Tensor:
+    # Opened for each: what was read of a file stays in memory until it is closed.
+    with safe_open(path, framework="pt") as file:
+        tensor: Tensor = file.get_tensor(name)
+        return tensor.clone()
 
 
 def read_weights_of(folder: Path) -> dict[str, Tensor]:

@@ -17,13 +17,13 @@ from zhixing.checkpoints.files import (
     write_json,
     write_tensors,
 )
-from zhixing.errors import CheckpointError
+from zhixing.errors import CheckpointError, ConfigError
 from zhixing.models.config import HeadKind, ModelConfig
 from zhixing.models.families import own
 from zhixing.models.families.family import Family, architecture_named
 from zhixing.models.families.known import FAMILIES, expresses, family_named
 from zhixing.models.initialization import initialize
-from zhixing.models.quantization import is_quantized, prepare_int8
+from zhixing.models.quantization import has_released, is_quantized, prepare_int8, tied_modules
 from zhixing.models.transformer import Transformer
 from zhixing.models.weight_names import Plain, Reading, WeightNames, read_weights, write_weights
 from zhixing.tokenization.files import (
@@ -255,9 +255,12 @@ def _filled(
     if fresh:
         initialize(model, std=model.config.initial_std, seed=seed)
     own_parameters = dict(model.named_parameters())
-    with torch.no_grad():
-        for name, tensor in weights.items():
-            own_parameters[name].copy_(tensor)
+    taken: set[int] = set()
+    for name, tensor in weights.items():
+        # The tensor itself, as a copy would need twice the memory while a model is loaded.
+        whole = tensor.clone() if tensor.data_ptr() in taken else tensor
+        own_parameters[name].data = whole.float().contiguous()
+        taken.add(tensor.data_ptr())
     return model
 
 
@@ -277,9 +280,15 @@ def _give_memory(model: Transformer) -> None:
 
 
 def _load_int8(config: ModelConfig, theirs: Mapping[str, Tensor], folder: Path) -> Transformer:
-    model = Transformer(config)
-    packed = {name.rpartition(".")[0] for name in theirs if name.endswith(".scale")}
-    prepare_int8(model, packed)
+    with torch.device("meta"):
+        model = Transformer(config)
+        theirs = dict(theirs)
+        for copy, source in tied_modules(model).items():
+            for part in ("weight", "scale"):
+                if f"{source}.{part}" in theirs:
+                    theirs.setdefault(f"{copy}.{part}", theirs[f"{source}.{part}"])
+        packed = {name.rpartition(".")[0] for name in theirs if name.endswith(".scale")}
+        prepare_int8(model, packed)
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in theirs.items()}
     if expected != found:
@@ -288,7 +297,7 @@ def _load_int8(config: ModelConfig, theirs: Mapping[str, Tensor], folder: Path) 
             f"{folder}: the int8 weights do not fit config.json, for instance "
             f"{', '.join(name for name, _ in wrong)}; quantize the model again"
         )
-    model.load_state_dict(dict(theirs))
+    model.load_state_dict(theirs, assign=True)
     return model
 
 
@@ -317,6 +326,11 @@ def write_model_files(
     """Write the files of a model folder into a folder that is there."""
     model, config = pretrained.model, pretrained.config
     packed = is_quantized(model)
+    if has_released(model):
+        raise ConfigError(
+            "an int8 model that is in use has given up the weights that a file would hold; "
+            "load it again with load_pretrained, and save that"
+        )
     model_type = pretrained.model_type
     if packed or not expresses(model_type, config):
         model_type = own.TYPE
@@ -332,7 +346,7 @@ def write_model_files(
             values["problem_type"] = "multi_label_classification"
     if packed:
         values["quantization"] = "int8"
-        tensors: Mapping[str, Tensor] = model.state_dict()
+        tensors: Mapping[str, Tensor] = _once(model.state_dict())
     else:
         parameters = dict(model.named_parameters())
         names = _names_of(family, config)
@@ -346,6 +360,14 @@ def write_model_files(
     save_tokenizer(pretrained.tokenizer, place, max_length=config.max_positions)
     probe = pretrained.card.probe or probe_of(pretrained.tokenizer)
     write_card(replace(pretrained.card, probe=probe), place)
+
+
+def _once(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Leave out tensors that are another one under a second name."""
+    first: dict[int, str] = {}
+    for name, tensor in tensors.items():
+        first.setdefault(tensor.data_ptr() or id(tensor), name)
+    return {name: tensors[name] for name in first.values()}
 
 
 def _foreign(values: Mapping[str, Any]) -> dict[str, Any]:

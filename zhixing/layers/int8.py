@@ -93,7 +93,7 @@ class Factor:
     """An int8 matrix with its scales, laid out for the kernels of this machine.
 
     Attributes:
-        weight: One row an output.
+        weight: One row an output; None where the kernels used here want another layout only.
         scale: One number an output, float32.
         bias: One number an output, float32, or None.
         sums: Sum of each row of the scaled weight: what an offset of 1 adds to each output.
@@ -102,7 +102,7 @@ class Factor:
         zero_points: One zero an output; that kernel asks for them.
     """
 
-    weight: Int8[Tensor, "O I"]
+    weight: Int8[Tensor, "O I"] | None
     scale: Float[Tensor, " O"]
     bias: Float[Tensor, " O"] | None
     sums: Float[Tensor, " O"]
@@ -174,6 +174,17 @@ def prepare(
     return factor
 
 
+def without_spare(factor: Factor) -> Factor:
+    """Leave out the weight itself where the kernels that `multiply` takes here never read it."""
+    is_spare = factor.widened is not None or (factor.packed is not None and is_large(factor.weight))
+    return replace(factor, weight=None) if is_spare else factor
+
+
+def is_large(weight: Tensor | None) -> bool:
+    """Tell whether a weight is multiplied by the kernel for many rows, however few there are."""
+    return weight is None or weight.numel() >= LARGE
+
+
 def multiply(x: Float[Tensor, "N I"], factor: Factor) -> Float[Tensor, "N O"]:
     """Give x times the transposed weight plus the bias, by the fastest kernel for so many rows.
 
@@ -187,15 +198,18 @@ def multiply(x: Float[Tensor, "N I"], factor: Factor) -> Float[Tensor, "N O"]:
     if factor.widened is not None:
         product = multiply_packed(x, factor.widened, factor.bias)
         return product if x.dtype == torch.float32 else product.to(x.dtype)
+    num_rows, weight = len(x), factor.weight
+    if not num_rows:
+        return x.new_zeros(0, len(factor.scale))
     rows = quantize_rows(x)
-    num_rows = len(x)
-    is_many = num_rows >= FEW_ROWS or factor.weight.numel() >= LARGE
-    if num_rows and is_many and factor.packed is not None:
+    if factor.packed is not None and (weight is None or num_rows >= FEW_ROWS or is_large(weight)):
         product = _multiply_many(rows.values, factor)
-    elif 0 < num_rows < FEW_ROWS and x.device.type == "cpu" and usable_kernels().few:
-        product = torch._int_mm(rows.values, factor.weight.t()) * factor.scale
+    elif weight is None:
+        raise ValueError("the factor holds neither a weight nor one that is packed")
+    elif num_rows < FEW_ROWS and x.device.type == "cpu" and usable_kernels().few:
+        product = torch._int_mm(rows.values, weight.t()) * factor.scale
     else:
-        product = _multiply_portably(rows.values, factor)
+        product = _multiply_portably(rows.values, weight) * factor.scale
     return _joined(product, rows, factor).to(x.dtype)
 
 
@@ -206,6 +220,8 @@ def multiply_plainly(x: Float[Tensor, "N I"], factor: Factor) -> Float[Tensor, "
         Dettmers et al. 2022, arXiv:2208.07339, sections 2.1 ("zeropoint quantization" of the rows
         of X) and 3.1 ("vector-wise"), without the separate outliers of section 3.2.
     """
+    if factor.weight is None:
+        raise ValueError("the factor was made without its spare weight")
     weight = factor.weight.float() * factor.scale.unsqueeze(-1)
     if factor.widened is None:
         rows = quantize_rows(x)
@@ -286,11 +302,13 @@ def _multiply_many(values: Int8[Tensor, "N I"], factor: Factor) -> Float[Tensor,
     return product
 
 
-def _multiply_portably(values: Int8[Tensor, "N I"], factor: Factor) -> Float[Tensor, "N O"]:
+def _multiply_portably(
+    values: Int8[Tensor, "N I"], weight: Int8[Tensor, "O I"]
+) -> Float[Tensor, "N O"]:
     """Multiply in float32, where every factor is exact and a sum is within a rounding or two."""
     # Autocast would have the sums in float16, which ends at 65504.
     with torch.autocast(values.device.type, enabled=False):
-        return functional.linear(values.float(), factor.weight.float()) * factor.scale
+        return functional.linear(values.float(), weight.float())
 
 
 def _joined(product: Float[Tensor, "N O"], rows: Int8Rows, factor: Factor) -> Float[Tensor, "N O"]:

@@ -4,14 +4,23 @@ A layer keeps its weight as int8 with one scale an output and rounds its input t
 with one scale and one offset a row; `layers/int8` says how the two are multiplied.
 """
 
+import copy
 from collections.abc import Callable, Collection
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from zhixing.errors import CheckpointError, ConfigError
-from zhixing.layers.int8 import multiply, prepare, quantize_weight
+from zhixing.layers.int8 import (
+    Factor,
+    Int8Weight,
+    multiply,
+    prepare,
+    quantize_weight,
+    without_spare,
+)
 from zhixing.layers.packed import Derived
 
 # A smaller table saves less than half a megabyte, and positions are looked up by number.
@@ -27,13 +36,16 @@ class Int8Linear(Derived):
     The state is `weight` (int8), `scale` (one number an output) and, where there is one, `bias`.
     What a kernel wants beyond that is derived. No gradient passes.
 
+    A layer that `releases` gives up its weight when it is laid out for the kernel, which halves
+    the memory; it can then be used where it is, and neither be saved nor moved.
+
     Args:
         in_features: Width of the input.
         out_features: Width of the output.
         bias: Whether something is added.
     """
 
-    weight: Tensor
+    weight: Tensor | None
     scale: Tensor
     bias: Tensor | None
 
@@ -41,6 +53,7 @@ class Int8Linear(Derived):
         super().__init__()
         self.in_features = in_features
         self.out_features = out_features
+        self.releases = False
         shape = (out_features, in_features)
         self.register_buffer("weight", torch.zeros(shape, dtype=torch.int8))
         self.register_buffer("scale", torch.zeros(out_features))
@@ -48,10 +61,10 @@ class Int8Linear(Derived):
 
     @classmethod
     @torch.no_grad()
-    def from_float(cls, linear: nn.Linear) -> "Int8Linear":
-        """Round the weight of a float layer."""
+    def from_float(cls, linear: nn.Linear, rounded: Int8Weight | None = None) -> "Int8Linear":
+        """Round the weight of a float layer, unless that was done."""
         layer = cls(linear.in_features, linear.out_features, bias=linear.bias is not None)
-        rounded = quantize_weight(linear.weight)
+        rounded = rounded or quantize_weight(linear.weight)
         layer.weight, layer.scale = rounded.values, rounded.scale
         if linear.bias is not None:
             layer.bias = linear.bias.detach().clone().float()
@@ -59,11 +72,41 @@ class Int8Linear(Derived):
 
     def forward(self, x: Float[Tensor, "*N I"]) -> Float[Tensor, "*N O"]:
         """Give x W^T + b."""
-        factor = self.derived(lambda: prepare(self.weight, self.scale, self.bias))
+        # Read before what is derived: once there is no weight, that is there.
+        weight = self.weight
+        factor = self.derived(lambda: self._laid_out(weight))
+        if self.releases and weight is not None:
+            self.weight = None
         if x.dim() == 2:
             return multiply(x, factor)
         product = multiply(x.reshape(-1, self.in_features), factor)
         return product.view(*x.shape[:-1], self.out_features)
+
+    def _laid_out(self, weight: Tensor | None) -> Factor:
+        if weight is None:
+            raise ConfigError("a layer without its weight was emptied; load the model again")
+        factor = prepare(weight, self.scale, self.bias)
+        return without_spare(factor) if self.releases else factor
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Int8Linear":
+        """Give the layer itself once it has no weight: nothing in it changes any more."""
+        if self.weight is None:
+            return self
+        copied = Int8Linear.__new__(Int8Linear)
+        memo[id(self)] = copied
+        copied.__dict__.update(copy.deepcopy(self.__getstate__(), memo))
+        return copied
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Int8Linear":
+        if self.weight is not None:
+            super()._apply(fn, recurse)
+            return self
+        moved = fn(self.scale)
+        if (moved.device, moved.dtype) != (self.scale.device, self.scale.dtype):
+            raise ConfigError(
+                "an int8 model that is in use can be neither moved nor cast; load it again"
+            )
+        return self
 
     def extra_repr(self) -> str:
         """Describe the layer as torch describes a linear layer."""
@@ -91,10 +134,12 @@ class Int8Embedding(nn.Module):
 
     @classmethod
     @torch.no_grad()
-    def from_float(cls, embedding: nn.Embedding) -> "Int8Embedding":
-        """Round the vectors of a float table."""
+    def from_float(
+        cls, embedding: nn.Embedding, rounded: Int8Weight | None = None
+    ) -> "Int8Embedding":
+        """Round the vectors of a float table, unless that was done."""
         table = cls(embedding.num_embeddings, embedding.embedding_dim)
-        rounded = quantize_weight(embedding.weight)
+        rounded = rounded or quantize_weight(embedding.weight)
         table.weight, table.scale = rounded.values, rounded.scale
         return table
 
@@ -110,8 +155,7 @@ class Int8Embedding(nn.Module):
 def quantize(model: nn.Module, *, skip: Callable[[str], bool] | None = None) -> nn.Module:
     """Replace linear layers and large token tables of a model by int8 ones, in place.
 
-    Tied weights are rounded once for each place that uses them, to the same numbers, and are no
-    longer tied.
+    A weight that two modules share is rounded once and stays shared.
 
     Args:
         model: In float32, or any float type. It is changed.
@@ -151,9 +195,36 @@ def quantize(model: nn.Module, *, skip: Callable[[str], bool] | None = None) -> 
             f"the weight of {', '.join(infinite)} holds numbers that are not finite, which int8 "
             f"cannot express; train or fetch the model again"
         )
+    rounded: dict[int, Int8Weight] = {}
     for name, module in places:
-        _put(model, name, _rounded(module))
+        key = id(module.weight)
+        if key not in rounded:
+            rounded[key] = quantize_weight(module.weight)
+        _put(model, name, _with_rounded(module, rounded[key]))
     return model
+
+
+def tied_modules(model: nn.Module) -> dict[str, str]:
+    """Give the modules whose weight is that of an earlier one, by name, with the earlier's."""
+    first: dict[int, str] = {}
+    ties: dict[str, str] = {}
+    for name, weight in model.named_parameters(remove_duplicate=False):
+        module, _, last = name.rpartition(".")
+        if last == "weight" and first.setdefault(id(weight), module) != module:
+            ties[module] = first[id(weight)]
+    return ties
+
+
+def release_weights(model: nn.Module) -> None:
+    """Let int8 layers give up their weights once these are laid out for the kernel."""
+    for module in model.modules():
+        if isinstance(module, Int8Linear):
+            module.releases = True
+
+
+def has_released(model: nn.Module) -> bool:
+    """Say whether any layer has given up its weight, so that the model cannot be saved."""
+    return any(isinstance(m, Int8Linear) and m.weight is None for m in model.modules())
 
 
 def prepare_int8(model: nn.Module, names: Collection[str]) -> nn.Module:
@@ -198,11 +269,11 @@ def _can_be_int8(module: nn.Module) -> bool:
     return isinstance(module, nn.Linear)
 
 
-def _rounded(module: nn.Module) -> nn.Module:
+def _with_rounded(module: nn.Module, rounded: Int8Weight) -> nn.Module:
     if isinstance(module, nn.Embedding):
-        return Int8Embedding.from_float(module)
+        return Int8Embedding.from_float(module, rounded)
     if isinstance(module, nn.Linear):
-        return Int8Linear.from_float(module)
+        return Int8Linear.from_float(module, rounded)
     return module
 
 

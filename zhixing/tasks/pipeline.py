@@ -11,7 +11,7 @@ from zhixing.data.batch import Example
 from zhixing.data.table import Table
 from zhixing.errors import CheckpointError, ConfigError, DataError
 from zhixing.models.packing import pack_linears, twin_of, unpack_linears
-from zhixing.models.quantization import is_quantized, quantize
+from zhixing.models.quantization import is_quantized, quantize, release_weights
 from zhixing.models.transformer import Transformer
 from zhixing.tasks.classification import Classification, ClassificationTask
 from zhixing.tasks.running import Precision, give_back_memory, logits_of, resolved
@@ -221,6 +221,8 @@ def prepared_model(
             raise ConfigError(f"int8 runs on the CPU only, and the device is {device}; drop one")
         quantize(model)
     model = model.to(device)
+    if device.type == "cpu":
+        release_weights(model)
     is_packed = (
         device.type == "cpu"
         and precision in ("float32", "bfloat16")

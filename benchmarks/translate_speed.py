@@ -36,15 +36,12 @@ from benchmarks.peers_translate import (
     random_sources,
 )
 from benchmarks.runs import write_result
-from zhixing.checkpoints.files import read_json, read_weights_of
+from zhixing.checkpoints.pretrained import load_pretrained, save_pretrained
 from zhixing.data.batch import Example, Window
 from zhixing.generation.settings import read_settings
-from zhixing.models.families import marian
-from zhixing.models.transformer import Transformer
-from zhixing.models.weight_names import read_weights
+from zhixing.models.quantization import quantize
 from zhixing.tasks.pipeline import prepared_model
 from zhixing.tasks.text_to_text import TextToTextTask, Voice, write
-from zhixing.tokenization.tokenizer import Tokenizer
 
 VOCAB, READ, WRITTEN = 59514, 20, 25
 WAYS = {"greedy": 1, "beam 4": 4}
@@ -67,21 +64,14 @@ class OwnDecoder:
     """
 
     def __init__(self, folder: Path, *, precision: str) -> None:
-        values = read_json(folder / "config.json")
-        config = marian.read_config(values)
-        names = marian.weight_names(config)
-        names = names.expanded(config.encoder_layers, config.decoder_layers)
-        model = Transformer(config)
-        weights = read_weights(names, read_weights_of(folder)).weights
-        model.load_state_dict(weights, strict=False)
+        loaded = load_pretrained(folder)
         self.device = torch.device("cpu")
-        self.model, self.products = prepared_model(model, self.device, precision)
-        settings = read_settings(values, read_json(folder / "generation_config.json"))
+        self.model, self.products = prepared_model(loaded.model, self.device, precision)
+        settings = read_settings(loaded.values, loaded.generation)
         self.settings = settings.changed(
             max_tokens=WRITTEN, min_tokens=WRITTEN, forced_last_id=None
         )
-        # Nothing is tokenized, but the task wants to know how.
-        words = Tokenizer(Backend(WordLevel({"a": 0}, unk_token="a")))
+        words = loaded.tokenizer
         self.task = TextToTextTask(Voice(words, words, settings), max_positions=512)
 
     def __call__(self, sources: Ids, *, beams: int = 1) -> list[list[int]]:
@@ -97,12 +87,22 @@ class OwnDecoder:
         return [list(own[0].ids) for own in found]
 
 
+def our_folders(folder: Path, work: Path) -> None:
+    """Give the model a tokenizer, as a folder has to have one, and an int8 twin."""
+    words = Backend(WordLevel({"</s>": 0, "<unk>": 1, "<pad>": VOCAB - 1}, unk_token="<unk>"))
+    words.add_special_tokens(["</s>", "<unk>", "<pad>"])
+    words.save(str(folder / "tokenizer.json"))
+    loaded = load_pretrained(folder)
+    quantize(loaded.model)
+    save_pretrained(loaded, work / "int8")
+
+
 def decoder_named(name: str, folder: Path, work: Path) -> Any:
     """Load a contestant."""
     who, _, how = name.partition(" ")
     kind = how.partition(",")[0]
     if who == "zhixing":
-        return OwnDecoder(folder, precision=kind)
+        return OwnDecoder(work / "int8" if kind == "int8" else folder, precision=kind)
     if who == "transformers":
         return ReferenceDecoder(folder)
     workers = torch.get_num_threads() if "worker" in how else 1
@@ -150,6 +150,7 @@ def main(rounds: int) -> None:
     with tempfile.TemporaryDirectory() as box:
         folder = Path(box) / "marian"
         random_marian(folder)
+        our_folders(folder, Path(box))
         for number in range(rounds):
             for name in CONTESTANTS:
                 command = [sys.executable, "-m", "benchmarks.translate_speed", "--one", name, box]

@@ -162,7 +162,10 @@ def prepare(
     """Lay a weight out for the kernels that are right here; it takes about a millisecond."""
     scale = scale.float().contiguous()
     bias = None if bias is None else bias.float().contiguous()
-    factor = Factor(weight, scale, bias, sums=weight.sum(dim=-1) * scale)
+    # Block by block: to sum it, torch copies an int8 matrix into one of int64.
+    blocks = weight.split(max(1, BLOCK_SIZE // max(1, weight.shape[1])))
+    sums = torch.cat([block.sum(dim=-1) for block in blocks])
+    factor = Factor(weight, scale, bias, sums=sums * scale)
     if weight.device.type != "cpu":
         return factor
     kernels = usable_kernels()

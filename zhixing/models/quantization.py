@@ -181,7 +181,7 @@ def quantize(model: nn.Module, *, skip: Callable[[str], bool] | None = None) -> 
     stays = _works_on_texts if skip is None else skip
     places = [
         (name, module)
-        for name, module in model.named_modules()
+        for name, module in model.named_modules(remove_duplicate=False)
         if _can_be_int8(module) and not stays(name)
     ]
     if not places:
@@ -196,11 +196,14 @@ def quantize(model: nn.Module, *, skip: Callable[[str], bool] | None = None) -> 
             f"cannot express; train or fetch the model again"
         )
     rounded: dict[int, Int8Weight] = {}
+    made: dict[int, nn.Module] = {}
     for name, module in places:
         key = id(module.weight)
         if key not in rounded:
             rounded[key] = quantize_weight(module.weight)
-        _put(model, name, _with_rounded(module, rounded[key]))
+        if id(module) not in made:
+            made[id(module)] = _with_rounded(module, rounded[key])
+        _put(model, name, made[id(module)])
     return model
 
 
@@ -240,7 +243,7 @@ def prepare_int8(model: nn.Module, names: Collection[str]) -> nn.Module:
     Raises:
         CheckpointError: If a name is not that of a linear layer or an embedding.
     """
-    modules = dict(model.named_modules())
+    modules = dict(model.named_modules(remove_duplicate=False))
     wrong = sorted(
         name for name in names if not isinstance(modules.get(name), nn.Linear | nn.Embedding)
     )
@@ -249,8 +252,12 @@ def prepare_int8(model: nn.Module, names: Collection[str]) -> nn.Module:
             f"the int8 weights name {', '.join(wrong)}, which this model has not as a linear layer "
             f"or an embedding; quantize the original model again"
         )
-    for name in names:
-        _put(model, name, _emptied(modules[name]))
+    made: dict[int, nn.Module] = {}
+    for name in sorted(names):
+        module = modules[name]
+        if id(module) not in made:
+            made[id(module)] = _emptied(module)
+        _put(model, name, made[id(module)])
     return model
 
 

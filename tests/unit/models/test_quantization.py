@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load, save
+from tokenizers import Tokenizer as Backend
+from tokenizers.models import WordLevel
 from torch import Tensor, nn
 from torch.nn import functional
 
 from zhixing.checkpoints.builtin import locate
-from zhixing.checkpoints.pretrained import load_pretrained
+from zhixing.checkpoints.card import Card
+from zhixing.checkpoints.pretrained import Pretrained, load_pretrained, save_pretrained
 from zhixing.errors import CheckpointError, ConfigError
 from zhixing.layers import int8
 from zhixing.layers.int8 import FEW_ROWS, Kernels, multiply_plainly, prepare, usable_kernels
@@ -23,11 +26,14 @@ from zhixing.models.quantization import (
     MANY_ROWS,
     Int8Embedding,
     Int8Linear,
+    has_released,
     is_quantized,
     prepare_int8,
     quantize,
+    release_weights,
 )
 from zhixing.models.transformer import Transformer, build
+from zhixing.tokenization.tokenizer import Tokenizer
 
 CONFIG = ModelConfig(
     vocab_size=MANY_ROWS,
@@ -40,6 +46,15 @@ CONFIG = ModelConfig(
     has_pooler=True,
     head="classification",
     num_classes=3,
+)
+WRITER = replace(
+    CONFIG,
+    token_types=0,
+    has_pooler=False,
+    head="next_token",
+    num_classes=0,
+    decoder_layers=1,
+    tie_output=True,
 )
 LENGTHS = (30, 7, 1, 22)
 IDS = Ragged(torch.arange(sum(LENGTHS)) * 31 % MANY_ROWS, LENGTHS)
@@ -397,3 +412,37 @@ def test_sentences_of_the_built_in_model_keep_their_vectors() -> None:
     assert means.quantile(0.05) > 0.995
     assert means.min() > 0.99
     assert torch.stack([first, means]).mean() > 0.998
+
+
+def test_a_weight_that_two_places_share_is_rounded_once_and_saved_once(tmp_path: Path) -> None:
+    model = quantize(build(WRITER, seed=0))
+    assert model.next_token.output.weight is model.embedding.tokens.weight
+    assert model.decoder_embedding.tokens is model.embedding.tokens
+
+    tokenizer = Tokenizer(Backend(WordLevel({"a": 0}, unk_token="a")))
+    save_pretrained(Pretrained(model, tokenizer, Card(), "zhixing", {}), tmp_path / "saved")
+    again = load_pretrained(tmp_path / "saved").model
+    assert again.state_dict().keys() == model.state_dict().keys()
+    for name, tensor in again.state_dict().items():
+        assert torch.equal(tensor, model.state_dict()[name]), name
+    table = MANY_ROWS * WRITER.hidden_size
+    assert (tmp_path / "saved" / "model.safetensors").stat().st_size < 2 * table
+
+
+def test_a_layer_that_gave_up_its_weight_multiplies_as_before_and_cannot_be_lost() -> None:
+    layer = quantize(nn.Sequential(nn.Linear(64, 96)))[0]
+    x = torch.randn(40, 64, generator=torch.Generator().manual_seed(0))
+    expected = layer(x)
+    lean = copy.deepcopy(layer)
+    release_weights(nn.Sequential(lean))
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: lean(x), range(16)))
+    assert all(torch.equal(expected, one) for one in found)
+
+    assert has_released(nn.Sequential(lean))
+    assert not has_released(nn.Sequential(layer))
+    assert torch.equal(copy.deepcopy(lean)(x[:3]), layer(x[:3]))
+    assert torch.equal(lean.to("cpu")(x), expected)
+    assert lean(x[:0]).shape == (0, 96)
+    with pytest.raises(ConfigError, match="neither moved nor cast"):
+        lean.half()

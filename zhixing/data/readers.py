@@ -7,6 +7,7 @@ from glob import glob
 from itertools import chain
 from pathlib import Path
 
+from zhixing.data.aligned import aligned_chunks, aligned_paths
 from zhixing.data.cells import Cells, Rules, are_whole_floats, build_table, separator_of
 from zhixing.data.chunks import Chunk, file_chunks, memory_chunks
 from zhixing.data.columns import find_columns
@@ -38,8 +39,9 @@ def read_table(
 
     Args:
         data: A path (.csv, .tsv, .jsonl, .parquet, .txt with one text a line; text may be
-            gzipped), a pattern such as "reviews/*.csv", "-" for standard input, a list of texts,
-            tuples or dicts, a dict of columns, or a polars or pandas frame.
+            gzipped), a pattern such as "reviews/*.csv", two files whose lines belong together,
+            "train.en,train.fr", "-" for standard input, a list of texts, tuples or dicts, a dict
+            of columns, or a polars or pandas frame.
         columns: Which columns hold what; the others are found by their names.
         needs_labels: Refuse a table without labels. Otherwise labels are read where they are
             found.
@@ -125,11 +127,15 @@ def stream_tables(
 def expand_paths(data: str | Path) -> list[Path]:
     """List the files that a path or a pattern names, in order of their names.
 
-    A path that exists is that file, even where its name looks like a pattern.
+    A path that exists is that file, even where its name looks like a pattern. Two files whose
+    lines belong together, "train.en,train.fr", are both listed.
 
     Raises:
         FileError: There is no such file, or no file fits the pattern.
     """
+    aligned = aligned_paths(data)
+    if aligned is not None:
+        return list(aligned)
     path = Path(data)
     if path == STANDARD_INPUT:
         return [path]
@@ -178,6 +184,10 @@ def _sources(
     if not isinstance(data, str | Path):
         name, chunks = memory_chunks(data, rows_at_a_time=rows_at_a_time)
         return [_Source(name, name, chunks)]
+    aligned = aligned_paths(data)
+    if aligned is not None:
+        name = " and ".join(path.name for path in aligned)
+        return [_Source(name, name, aligned_chunks(*aligned, rows_at_a_time=rows_at_a_time))]
     asked = [name for name in astuple(wanted.columns) if name is not None]
     sources = []
     for path in expand_paths(data):

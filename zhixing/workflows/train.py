@@ -19,6 +19,7 @@ from zhixing.checkpoints.files import (
     whole_folder,
     write_tensors,
 )
+from zhixing.data.aligned import absolute_name, aligned_paths
 from zhixing.data.table import Table
 from zhixing.errors import CheckpointError, ConfigError
 from zhixing.models.adapters import merge_adapters
@@ -248,7 +249,7 @@ def _absolute(plan: Plan, folder: Path) -> Plan:
     def whole(name: str | None, own: str) -> str | None:
         if name is None:
             return None
-        return str(folder / name) if name == own else os.path.abspath(name)
+        return str(folder / name) if name == own else absolute_name(name)
 
     model = os.path.abspath(plan.model) if Path(plan.model).is_dir() else plan.model
     data = whole(plan.data, "data.jsonl")
@@ -279,10 +280,8 @@ def _remove_working_files(folder: Path) -> None:
 def _check_inputs(folder: Path, inputs: Mapping[str, object]) -> None:
     """Refuse to write over what is read, and to read one stream twice."""
     for role, place in inputs.items():
-        if isinstance(place, str | Path) and folder in (
-            path := Path(place).absolute(),
-            *path.parents,
-        ):
+        paths = (aligned_paths(place) or [Path(place)]) if isinstance(place, str | Path) else []
+        if any(folder in (path.absolute(), *path.absolute().parents) for path in paths):
             raise ConfigError(
                 f"the {role} {place} lies in the output folder {folder}, which would replace it; "
                 f"name another folder"

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from zhixing.cli.options import AsJson, LabelColumn, PairColumn, TextColumn
+from zhixing.cli.options import AsJson, LabelColumn, PairColumn, TargetColumn, TextColumn
 from zhixing.cli.printing import console, print_json
 from zhixing.config import override, parse_pairs
 from zhixing.data.doctor import Examination
@@ -29,13 +29,17 @@ def check(
     text: TextColumn = None,
     pair: PairColumn = None,
     label: LabelColumn = None,
+    target: TargetColumn = None,
     as_json: AsJson = False,
 ) -> None:
     """Tell what is wrong with a table: labels, blanks, duplicates, leaks, lengths, encoding.
 
+    A table of sources and targets, or two files such as train.en,train.fr, is examined as pairs for
+    a translator: lengths that do not fit, other numbers, the wrong language, lines that slipped.
+
     The exit status is 2 if there is an error that training would refuse, else 0.
     """
-    named = {"text": text, "pair": pair, "label": label}
+    named = {"text": text, "pair": pair, "label": label, "target": target}
     pairs = [f"{role}={column}" for role, column in named.items() if column is not None]
     choice = override(DataChoice(), parse_pairs([*pairs, *(settings or [])]))
     found = examine(
@@ -61,11 +65,12 @@ def _print(found: Examination) -> None:
         named = ", ".join(f"{name} {count:,}" for name, count in ranked[:12])
         more = f" and {len(ranked) - 12} more" if len(ranked) > 12 else ""
         console.print(f"labels: {named}{more}")
-    if found.lengths is not None:
-        sizes = found.lengths
-        console.print(
-            f"length in {sizes.unit}: {sizes.shortest} to {sizes.longest}, median {sizes.median}"
-        )
+    for of, sizes in (("", found.lengths), (" of targets", found.target_lengths)):
+        if sizes is not None:
+            console.print(
+                f"length{of} in {sizes.unit}: {sizes.shortest} to {sizes.longest}, "
+                f"median {sizes.median}"
+            )
     if not found.findings:
         console.print("nothing is wrong")
     for finding in found.findings:

@@ -76,6 +76,15 @@ def is_known(name: str) -> bool:
     return _plain(name) in {*TEXT_NAMES, *PAIR_NAMES, *TARGET_NAMES, *LABEL_NAMES}
 
 
+def speaks_of_pairs(found: dict[str, str]) -> bool:
+    """Tell whether columns that were found are named as texts and what is written about them.
+
+    "target" alone may be a label too; beside "source" it is not.
+    """
+    text, target = _plain(found.get("text", "")), _plain(found.get("target", ""))
+    return bool(target) and (text == "source" or target not in LABEL_NAMES)
+
+
 def _known(names: Sequence[str], known: Sequence[str], *, taken: Sequence[str]) -> list[str]:
     free = [name for name in names if name not in taken]
     own = [name for name in free if name == known[0]]

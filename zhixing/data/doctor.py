@@ -14,6 +14,9 @@ from zhixing.errors import DataError
 # Fewer examples of a label than this teach a small model next to nothing.
 _FEW_EXAMPLES = 8
 
+# Worst first.
+SEVERITIES = ("error", "warning", "note")
+
 # Classes this unequal make accuracy a poor score: always naming the largest gives 91 % and more.
 _IMBALANCE = 10
 
@@ -53,6 +56,7 @@ class Examination:
         labels: The rows of each label.
         lengths: How long the texts are; None for an empty table.
         findings: All that is wrong or worth knowing.
+        target_lengths: How long the targets are, where there are any.
     """
 
     source: str
@@ -60,6 +64,7 @@ class Examination:
     labels: dict[str, int]
     lengths: LengthSummary | None
     findings: list[Finding]
+    target_lengths: LengthSummary | None = None
 
     @property
     def has_errors(self) -> bool:
@@ -105,13 +110,12 @@ def examine(
     ]
     if validation is not None:
         findings += _validation_findings(table, validation)
-    order = ("error", "warning", "note")
     return Examination(
         source=table.source,
         num_rows=len(table),
         labels=table.label_counts(),
         lengths=None if summary is None else summary[0],
-        findings=sorted(findings, key=lambda finding: order.index(finding.severity)),
+        findings=sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)),
     )
 
 
@@ -242,18 +246,45 @@ def _lengths(
 ) -> tuple[LengthSummary, list[int]] | None:
     if not len(table):
         return None
-    lengths = [0] * len(table)
-    for texts in (table.texts, table.pairs or []):
-        sizes = [len(text) for text in texts] if count_tokens is None else count_tokens(texts)
-        if len(sizes) != len(texts):
-            raise DataError(
-                f"count_tokens gave {counted(len(sizes), 'length')} for "
-                f"{counted(len(texts), 'text')}: it has to give one for each"
-            )
-        lengths = [a + b for a, b in zip(lengths, sizes, strict=True)] if sizes else lengths
+    lengths = _sizes(table.texts, count_tokens)
+    if table.pairs is not None:
+        seconds = _sizes(table.pairs, count_tokens)
+        lengths = [a + b for a, b in zip(lengths, seconds, strict=True)]
+    return _summary(lengths, count_tokens, max_length), lengths
+
+
+def measure_lengths(
+    texts: Sequence[str],
+    count_tokens: Callable[[Sequence[str]], list[int]] | None,
+    max_length: int | None,
+) -> tuple[LengthSummary, list[int]] | None:
+    """Measure texts, one after the other and all together; None where there are none."""
+    if not texts:
+        return None
+    lengths = _sizes(texts, count_tokens)
+    return _summary(lengths, count_tokens, max_length), lengths
+
+
+def _sizes(
+    texts: Sequence[str], count_tokens: Callable[[Sequence[str]], list[int]] | None
+) -> list[int]:
+    sizes = [len(text) for text in texts] if count_tokens is None else count_tokens(texts)
+    if len(sizes) != len(texts):
+        raise DataError(
+            f"count_tokens gave {counted(len(sizes), 'length')} for "
+            f"{counted(len(texts), 'text')}: it has to give one for each"
+        )
+    return sizes
+
+
+def _summary(
+    lengths: Sequence[int],
+    count_tokens: Callable[[Sequence[str]], list[int]] | None,
+    max_length: int | None,
+) -> LengthSummary:
     limit = max_length if count_tokens is not None else None
     ranked = sorted(lengths)
-    summary = LengthSummary(
+    return LengthSummary(
         unit="characters" if count_tokens is None else "tokens",
         shortest=ranked[0],
         median=int(median(ranked)),
@@ -263,7 +294,6 @@ def _lengths(
         max_length=limit,
         num_longer=0 if limit is None else sum(length > limit for length in ranked),
     )
-    return summary, lengths
 
 
 def _length_findings(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zhixing.data.table import Columns
+    from zhixing.tasks.forced import align_pairs, score_pairs
     from zhixing.tasks.pipeline import Options, Pipeline
     from zhixing.tasks.translation import TranslateOptions, Translator
     from zhixing.workflows.api import train
@@ -26,11 +27,13 @@ _PLACES = {
     "Pipeline": ("zhixing.tasks.pipeline", "Pipeline"),
     "TranslateOptions": ("zhixing.tasks.translation", "TranslateOptions"),
     "Translator": ("zhixing.tasks.translation", "Translator"),
+    "align_pairs": ("zhixing.tasks.forced", "align_pairs"),
     "check": ("zhixing.workflows.check", "check"),
     "evaluate": ("zhixing.workflows.evaluate", "evaluate"),
     "load": ("zhixing.workflows.load", "load"),
     "quantize": ("zhixing.workflows.quantize", "quantize_model"),
     "resume": ("zhixing.workflows.train", "resume"),
+    "score_pairs": ("zhixing.tasks.forced", "score_pairs"),
     "train": ("zhixing.workflows.api", "train"),
 }
 
@@ -41,11 +44,13 @@ __all__ = [
     "TranslateOptions",
     "Translator",
     "__version__",
+    "align_pairs",
     "check",
     "evaluate",
     "load",
     "quantize",
     "resume",
+    "score_pairs",
     "train",
 ]
 

@@ -229,3 +229,68 @@ def test_a_translator_is_refused_where_a_classifier_is_needed(
     told = command("classify", translator_folder, "one dog")
     assert told.status == 2
     assert "writes texts and does not classify; use zhixing translate" in told.err
+
+
+def test_given_targets_are_scored_as_they_are_when_written(translator: Translator) -> None:
+    draw = random.Random(2)
+    sources = [sentence(draw)[0] for _ in range(20)]
+    written = translator(sources, options=zx.TranslateOptions(splits=False))
+    scored = zx.score_pairs(translator, sources, [one.text for one in written])
+    for one, own in zip(written, scored, strict=True):
+        assert own.score == pytest.approx(one.sentences[0].score, abs=1e-4)
+        assert own.total == pytest.approx(sum(own.log_probs))
+        assert own.tokens[-1] == "</s>"
+    wrong = zx.score_pairs(translator, sources[:1], ["neuf maison veut dix arbre."])
+    assert wrong[0].score < scored[0].score - 1
+    with pytest.raises(ZhixingError, match="2 sources and 1 targets"):
+        zx.score_pairs(translator, ["one", "two"], ["un"])
+    with pytest.raises(ZhixingError, match=r"pair 2 has .* tokens, but the model takes"):
+        zx.score_pairs(translator, ["one", "two"], ["un", "un " * 5000])
+
+
+def test_words_are_aligned_in_any_batch_alike(translator: Translator) -> None:
+    draw = random.Random(3)
+    pairs = [sentence(draw) for _ in range(60)]
+    found = zx.align_pairs(translator, [a for a, _ in pairs], [b for _, b in pairs])
+    right = total = 0
+    for number, ((source, target), one) in enumerate(zip(pairs, found, strict=True)):
+        assert one.source == tuple(source.replace(".", " .").split())
+        assert one.target == tuple(target.replace(".", " .").split())
+        assert [link.target for link in one.links] == list(range(len(one.target)))
+        right += sum(link.source == link.target for link in one.links[:5])
+        total += 5
+        if number < 3:
+            assert zx.align_pairs(translator, [source], [target]) == [one]
+    # The language keeps the order of words.
+    assert right > 0.6 * total
+    assert str(found[0]).split()[0].endswith("-0")
+
+
+def test_pairs_of_a_file_are_scored_and_the_unlikely_ones_named(
+    translator_folder: Path, tmp_path: Path
+) -> None:
+    draw = random.Random(4)
+    pairs = [sentence(draw) for _ in range(30)]
+    pairs[17] = (pairs[17][0], "neuf neuf neuf.")
+    table = tmp_path / "pairs.tsv"
+    rows = ["source\ttarget", *("\t".join(pair) for pair in pairs)]
+    table.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    out = tmp_path / "scores.jsonl"
+    command = [
+        "score",
+        str(translator_folder),
+        "--data",
+        str(table),
+        "--output",
+        str(out),
+        "--align",
+    ]
+    done = subprocess.run(words_of(*command), check=True, capture_output=True, text=True)
+    assert "30 pairs" in done.stdout
+    assert "rows 18 (" in done.stdout
+    lines = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert [line["row"] for line in lines] == list(range(1, 31))
+    assert lines[0]["alignment"]["pharaoh"].count("-") == 6
+    again = subprocess.run(words_of(*command), check=False, capture_output=True, text=True)
+    assert again.returncode == 2
+    assert "--overwrite" in again.stderr

@@ -121,7 +121,7 @@ class Translator:
             )
         self.device = usable_device(device)
         self.precision = resolved(precision, self.device)
-        self.model, self._products = prepared_model(pretrained.model, self.device, self.precision)
+        self.model, self.products = prepared_model(pretrained.model, self.device, self.precision)
         self.pretrained = replace(pretrained, model=self.model)
         self.voice = voice_of(pretrained)
         self.task = TextToTextTask(self.voice, max_positions=pretrained.config.max_positions)
@@ -295,7 +295,7 @@ class Translator:
             examples,
             settings,
             device=self.device,
-            precision=self._products,
+            precision=self.products,
             most_tokens=most_tokens,
         )
         return [own[0] for own in found]

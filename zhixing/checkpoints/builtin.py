@@ -39,6 +39,15 @@ BUILT_IN: Mapping[str, BuiltIn] = {
 }
 
 
+# Trained by the project, in the package itself: each with a card and the recipe that makes it.
+SHIPPED = ("en-fr",)
+
+
+def built_in_names() -> tuple[str, ...]:
+    """Give all names that need no folder."""
+    return (*BUILT_IN, *SHIPPED)
+
+
 def cache_folder() -> Path:
     """Tell where fetched models lie: $ZHIXING_CACHE, or the user's cache folder."""
     named = os.environ.get("ZHIXING_CACHE")
@@ -60,10 +69,12 @@ def locate(name: str) -> Path:
     folder = Path(name)
     if folder.is_dir():
         return folder
+    if name in SHIPPED:
+        return Path(__file__).parent.parent / "resources" / name
     if name not in BUILT_IN:
         raise CheckpointError(
             f"{name} is neither a model folder nor a built-in model; "
-            f"built in are {', '.join(BUILT_IN)}"
+            f"built in are {', '.join(built_in_names())}"
         )
     cached = cache_folder() / "models" / name
     if cached.is_dir():

@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from zhixing.checkpoints.builtin import BUILT_IN, BuiltIn, cache_folder
+from zhixing.checkpoints.builtin import BUILT_IN, SHIPPED, BuiltIn, cache_folder, locate
 from zhixing.checkpoints.files import sha256_of, whole_folder, write_json
 from zhixing.errors import CheckpointError, FileError
 
@@ -31,6 +31,8 @@ def fetch(
         CheckpointError: If the name is unknown or the file is not the one expected.
         FileError: If the download fails.
     """
+    if name in SHIPPED:
+        return locate(name)
     if name not in BUILT_IN:
         raise CheckpointError(f"{name} cannot be fetched; built in are {', '.join(BUILT_IN)}")
     source = BUILT_IN[name]

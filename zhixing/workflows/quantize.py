@@ -14,9 +14,11 @@ from zhixing.checkpoints.pretrained import Pretrained, load_pretrained, save_pre
 from zhixing.data.batch import label_ids
 from zhixing.data.readers import read_table
 from zhixing.data.table import Columns
-from zhixing.errors import ConfigError
+from zhixing.errors import ConfigError, DataError
+from zhixing.metrics.translation import text_scores
 from zhixing.models.quantization import is_quantized, quantize
 from zhixing.tasks.pipeline import Pipeline
+from zhixing.tasks.translation import Translator
 from zhixing.workflows.preparation import use_threads
 
 
@@ -51,6 +53,36 @@ class QuantizationReport:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class TextQuantizationReport:
+    """Say how far int8 moved what a model writes about some rows.
+
+    Attributes:
+        rows: How many texts.
+        same_text: Share about which the same was written, to the letter.
+        bleu_before, bleu_after: Where the rows have targets, else None.
+        chrf_before, chrf_after: The same.
+        bytes_before, bytes_after: Of the weights.
+        data: SHA-256 of the rows.
+        version: Of this package.
+    """
+
+    rows: int
+    same_text: float
+    bleu_before: float | None
+    bleu_after: float | None
+    chrf_before: float | None
+    chrf_after: float | None
+    bytes_before: int
+    bytes_after: int
+    data: str
+    version: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values."""
+        return asdict(self)
+
+
 def quantize_model(
     model: str | Path,
     data: object,
@@ -59,12 +91,12 @@ def quantize_model(
     columns: Columns = Columns(),
     threads: int = 0,
     overwrite: bool = False,
-) -> QuantizationReport:
+) -> QuantizationReport | TextQuantizationReport:
     """Save an int8 twin of a model, with a report that is kept in its folder.
 
     Args:
         model: A trained model folder.
-        data: Texts to compare answers on; their labels are used where there are any.
+        data: Texts to compare answers on; their labels or targets are used where there are any.
         out: The new folder.
         columns: Which columns hold what.
         threads: For computing; 0 leaves what torch chose.
@@ -84,7 +116,8 @@ def quantize_model(
         raise ConfigError(f"{model} is int8 already; name the model it was made from")
     after = load_pretrained(place)
     quantize(after.model)
-    report = compare(before, after, data, columns)
+    look = compare if before.model.next_token is None else compare_texts
+    report = look(before, after, data, columns)
     card = replace(after.card, quantization=report.to_dict())
     save_pretrained(replace(after, card=card), folder, overwrite=overwrite)
     return report
@@ -121,6 +154,39 @@ def compare(
         mean_shift=float(shifts.mean()),
         accuracy_before=accuracies[0],
         accuracy_after=accuracies[1],
+        bytes_before=size_of(before),
+        bytes_after=size_of(after),
+        data=table.fingerprint(),
+        version=zhixing.__version__,
+    )
+
+
+def compare_texts(
+    before: Pretrained, after: Pretrained, data: object, columns: Columns
+) -> TextQuantizationReport:
+    """Let two models write about the same rows, searching alike."""
+    try:
+        table = read_table(data, columns=columns, needs_labels=False, needs_targets=True)
+    except DataError:
+        if columns.target is not None:
+            raise
+        table = read_table(data, columns=replace(columns, label=None), needs_labels=False)
+    first, second = (
+        [one.text for one in Translator(model).translate(table.texts)] for model in (before, after)
+    )
+    scores = [
+        None if table.targets is None else text_scores(written, table.targets)
+        for written in (first, second)
+    ]
+    bleu = [None if one is None else one.bleu for one in scores]
+    chrf = [None if one is None else one.chrf for one in scores]
+    return TextQuantizationReport(
+        rows=len(table),
+        same_text=sum(a == b for a, b in zip(first, second, strict=True)) / len(table),
+        bleu_before=bleu[0],
+        bleu_after=bleu[1],
+        chrf_before=chrf[0],
+        chrf_after=chrf[1],
         bytes_before=size_of(before),
         bytes_after=size_of(after),
         data=table.fingerprint(),

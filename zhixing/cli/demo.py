@@ -34,10 +34,15 @@ def demo(
     for text, result in done.messages:
         console.print(f"{result.label:<20}", style="bold", end="")
         console.print(f" {result.score:.2f}  {text}")
+    console.print("\nA letter in French, by the built-in en-fr", style="bold")
+    for pair in done.translation.sentences:
+        console.print(f"{pair.source}", style="dim")
+        console.print(f"  {pair.text}", highlight=False)
     console.print("\nLook", style="bold")
     console.print(f"training report    {out / 'report.html'}")
     console.print(f"held-out report    {out / 'test.html'}")
     console.print(f"attention picture  {done.page}")
     console.print("\nType next", style="bold")
     console.print(f'zhixing classify {out} "my parcel says delivered but there is nothing here"')
+    console.print('zhixing translate en-fr "This is an example sentence."')
     console.print("zhixing train classify --data your.csv --out runs/yours")

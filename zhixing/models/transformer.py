@@ -2,6 +2,7 @@
 
 import math
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -30,7 +31,7 @@ class Transformer(nn.Module):
         super().__init__()
         self.config = config
         size = config.hidden_size
-        self.embedding = _embedding(config, nn.Embedding(config.vocab_size, size))
+        self.embedding = _embedding(config, _table(config.vocab_size, size))
         self.embedded = Tap()
         self.encoder = Stack(config, num_layers=config.encoder_layers)
         self.decoder_embedding: Embedding | None = None
@@ -38,7 +39,7 @@ class Transformer(nn.Module):
         if config.decoder_layers:
             tokens = self.embedding.tokens
             if config.decoder_vocab_size is not None:
-                tokens = nn.Embedding(config.decoder_vocab_size, size)
+                tokens = _table(config.decoder_vocab_size, size)
             self.decoder_embedding = _embedding(config, tokens)
             self.decoder = Stack(config, num_layers=config.decoder_layers, is_decoder=True)
         self.pooler = nn.Linear(size, size) if config.has_pooler else None
@@ -226,17 +227,25 @@ def _embedding(config: ModelConfig, tokens: nn.Embedding) -> Embedding:
         tokens,
         positions=_position_part(config),
         position_offset=config.position_offset,
-        token_types=nn.Embedding(config.token_types, size) if config.token_types else None,
+        token_types=_table(config.token_types, size) if config.token_types else None,
         norm=norm,
         scale=math.sqrt(size) if config.embedding_scale else 1.0,
         dropout=config.dropout,
     )
 
 
+def _table(rows: int, size: int) -> nn.Embedding:
+    """Give a table that is not filled: the weights are loaded, or drawn by `initialize`.
+
+    Drawing them here would take a second and more where there is no memory yet (device meta).
+    """
+    return nn.Embedding(rows, size, _weight=torch.empty(rows, size))
+
+
 def _position_part(config: ModelConfig) -> nn.Embedding | Sinusoidal | Convolutional | None:
     if config.positions == "learned":
         rows = (config.max_positions or 0) + config.position_offset
-        return nn.Embedding(rows, config.hidden_size)
+        return _table(rows, config.hidden_size)
     if config.positions == "sinusoidal":
         return Sinusoidal(config.hidden_size, kind=config.sinusoid)
     if config.positions == "convolution":

@@ -1,0 +1,81 @@
+"""The translator that comes with the package: what its card says, what it writes."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+import zhixing as zx
+from zhixing.checkpoints.builtin import built_in_names, locate
+from zhixing.checkpoints.fetch import fetch
+from zhixing.checkpoints.pretrained import save_pretrained
+from zhixing.errors import CheckpointError, ConfigError
+from zhixing.metrics.translation import text_scores
+from zhixing.models.quantization import is_quantized
+from zhixing.tasks.translation import Translator
+from zhixing.workflows.load import load_translator
+
+DATA = Path(os.environ.get("ZHIXING_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
+
+
+@pytest.fixture(scope="module")
+def translator() -> Translator:
+    return load_translator("en-fr")
+
+
+def test_it_is_small_int8_and_has_its_card() -> None:
+    folder = locate("en-fr")
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 16 * 2**20
+    card = (folder / "CARD.md").read_text(encoding="utf-8")
+    for part in ("## Scores", "## Data", "## Recipe", "## Weaknesses", "## Licence"):
+        assert part in card
+    assert "{" not in card
+    values = json.loads((folder / "zhixing.json").read_text(encoding="utf-8"))
+    assert values["scores"]["everyday sentences"]["bleu"]["value"] > 33
+    assert values["scores"]["software documentation"]["bleu"]["value"] > 24
+    for moved in values["quantization"].values():
+        assert moved["bleu_after"] > moved["bleu_before"] - 0.2
+
+
+def test_it_translates_offline(translator: Translator) -> None:
+    assert is_quantized(translator.model)
+    assert translator("This is an example sentence.").text == "C'est un exemple de phrase."
+    found = translator("Where is the station?\n\nSee https://example.org for {name}.\n")
+    assert found.text.startswith("Où est la gare ?\n\n")
+    assert "https://example.org" in found.text
+    assert "{name}" in found.text
+
+
+@pytest.mark.parametrize("name", ["tatoeba_en-fr", "techdocs_en-fr"])
+def test_its_scores_are_those_of_the_card(translator: Translator, name: str) -> None:
+    rows = (DATA / name / "validation.tsv").read_text(encoding="utf-8").splitlines()[1:201]
+    pairs = [row.split("\t") for row in rows]
+    found = translator([pair[0] for pair in pairs])
+    scores = text_scores([one.text for one in found], [pair[1] for pair in pairs])
+    assert scores.bleu > 40
+    assert sum("loop" in one.flags for one in found) == 0
+
+
+def test_its_words_are_aligned(translator: Translator) -> None:
+    (found,) = zx.align_pairs(translator, ["Tom reads 42 books."], ["Tom lit 42 livres."])
+    words = {found.target[link.target]: found.source[link.source] for link in found.links}
+    assert words["Tom"] == "Tom"
+    assert words["42"] == "42"
+    assert words["livres"] == "books"
+
+
+def test_it_needs_no_fetching_and_is_named_among_the_built_in() -> None:
+    assert fetch("en-fr") == locate("en-fr")
+    assert "en-fr" in built_in_names()
+    with pytest.raises(CheckpointError, match="minilm, en-fr"):
+        locate("en-de")
+
+
+def test_a_model_in_use_is_not_saved_without_its_weights(
+    translator: Translator, tmp_path: Path
+) -> None:
+    translator("Good morning.")
+    with pytest.raises(ConfigError, match="given up the weights"):
+        save_pretrained(translator.pretrained, tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()

@@ -38,6 +38,9 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option(help="Also keep the report: a .json or an .html file.")
     ] = None,
+    against: Annotated[
+        str | None, typer.Option(help="Another model that writes, compared on the same rows.")
+    ] = None,
     text: TextColumn = None,
     pair: PairColumn = None,
     label: LabelColumn = None,
@@ -54,6 +57,7 @@ def evaluate(
         model,
         data,
         out=out,
+        against=against,
         columns=Columns(text=text, pair=pair, label=label, target=target),
         precision=precision,
         device=device,

@@ -82,6 +82,9 @@ def print_text_scores(report: TextReport) -> None:
         f"TER {report.error_rate:.1f}; length {report.length_ratio:.0%} of the references'; "
         f"{report.cut} of {report.rows} texts cut"
     )
+    for one in report.against:
+        told = f"against {one.other:.1f} (p = {one.p_value:.3f})"
+        console.print(f"{one.metric:<8}{one.difference:+6.1f}  {told}")
     console.print(report.bleu_signature, style="dim")
     console.print(report.signature, style="dim")
 

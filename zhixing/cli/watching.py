@@ -107,6 +107,9 @@ def print_finished(finished: Finished) -> None:
         print_scores(finished.report, finished.baseline)
     elif finished.report is not None:
         print_text_scores(finished.report)
+    if finished.old is not None:
+        console.print("on pairs of the kind it was made for", style="bold")
+        print_text_scores(finished.old)
     console.print(f"model   {finished.folder}")
     console.print(f"report  {finished.folder / 'report.html'}")
 

@@ -1,7 +1,7 @@
 """Written texts beside their references: scores with intervals, lengths, loops, the worst first."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sacrebleu.metrics.chrf import CHRF
@@ -9,7 +9,13 @@ from sacrebleu.metrics.chrf import CHRF
 from zhixing.evaluation.classification import RESAMPLES, Claim, Origin
 from zhixing.metrics.intervals import Interval
 from zhixing.metrics.signature import Signature
-from zhixing.metrics.translation import lower_cased_bleu, text_scores, translation_error_rate
+from zhixing.metrics.translation import (
+    TextDifference,
+    lower_cased_bleu,
+    text_differences,
+    text_scores,
+    translation_error_rate,
+)
 
 WORST = 50
 
@@ -47,6 +53,7 @@ class TextReport:
         worst: Pairs, the least alike first.
         signature: What the scores are claims about.
         bleu_signature: SacreBLEU's own.
+        against: Differences from another model on the same rows, where one was named.
     """
 
     rows: int
@@ -58,6 +65,7 @@ class TextReport:
     worst: list[Pair]
     signature: str
     bleu_signature: str
+    against: list[TextDifference] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values, as they stand in JSON."""
@@ -72,6 +80,7 @@ def evaluate_texts(
     rows: Sequence[int],
     cut: int,
     origin: Origin,
+    others: Sequence[str] | None = None,
 ) -> TextReport:
     """Score what a model wrote.
 
@@ -82,6 +91,7 @@ def evaluate_texts(
         rows: Numbers of the rows.
         cut: How many texts did not end by themselves.
         origin: What the scores are claims about.
+        others: What another model wrote about the same rows, to be held against it.
     """
     scores = text_scores(written, references, resamples=RESAMPLES)
     nowhere = Interval(scores.bleu, scores.bleu, 0.95)
@@ -112,4 +122,5 @@ def evaluate_texts(
         worst=sorted(pairs, key=lambda pair: pair.chrf)[:WORST],
         signature=str(signature),
         bleu_signature=scores.bleu_signature,
+        against=[] if others is None else text_differences(written, others, references),
     )

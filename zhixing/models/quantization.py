@@ -207,6 +207,38 @@ def quantize(model: nn.Module, *, skip: Callable[[str], bool] | None = None) -> 
     return model
 
 
+def dequantize(model: nn.Module) -> nn.Module:
+    """Replace int8 layers and tables by float ones of the same numbers, in place, to train them.
+
+    Weights that were shared are shared again.
+    """
+    widened: dict[int, nn.Parameter] = {}
+    made: dict[int, nn.Module] = {}
+    for name, module in list(model.named_modules(remove_duplicate=False)):
+        if not isinstance(module, Int8Linear | Int8Embedding) or module.weight is None:
+            continue
+        if id(module) not in made:
+            weight = module.weight
+            numbers = weight.float() * module.scale.unsqueeze(-1)
+            own = widened.setdefault(weight.data_ptr(), nn.Parameter(numbers))
+            made[id(module)] = _floating(module, own)
+        _put(model, name, made[id(module)])
+    return model
+
+
+def _floating(module: Int8Linear | Int8Embedding, weight: nn.Parameter) -> nn.Module:
+    if isinstance(module, Int8Embedding):
+        table = nn.Embedding(module.num_embeddings, module.embedding_dim, device="meta")
+        table.weight = weight
+        return table
+    has_bias = module.bias is not None
+    linear = nn.Linear(module.in_features, module.out_features, bias=has_bias, device="meta")
+    linear.weight = weight
+    if module.bias is not None:
+        linear.bias = nn.Parameter(module.bias.clone())
+    return linear
+
+
 def tied_modules(model: nn.Module) -> dict[str, str]:
     """Give the modules whose weight is that of an earlier one, by name, with the earlier's."""
     first: dict[int, str] = {}

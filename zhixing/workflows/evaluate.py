@@ -15,7 +15,7 @@ from zhixing.tasks.pipeline import Pipeline
 from zhixing.tasks.running import Precision
 from zhixing.tasks.translation import Translator
 from zhixing.workflows.finishing import model_hash
-from zhixing.workflows.load import load
+from zhixing.workflows.load import load, load_translator
 from zhixing.workflows.report import evaluation_page
 
 FORMS = (".json", ".html")
@@ -26,6 +26,7 @@ def evaluate(
     data: object,
     *,
     out: str | Path | None = None,
+    against: str | Path | None = None,
     columns: Columns = Columns(),
     precision: Precision = "float32",
     device: str = "cpu",
@@ -40,6 +41,7 @@ def evaluate(
         data: Labelled rows, or texts with what should be written, in any form that training
             reads.
         out: Also write a report there: a .json of all numbers, or an .html page.
+        against: Another model that writes, to be held against this one on the same rows.
         columns: Which columns hold what.
         precision: See `load`.
         device: See `load`.
@@ -57,11 +59,16 @@ def evaluate(
     if out is not None:
         _check_free(Path(out), model, overwrite=overwrite)
     loaded = load(model, precision=precision, device=device, threads=threads)
-    report, table = (
-        _score_texts(loaded, data, columns, seed)
-        if isinstance(loaded, Translator)
-        else _score_classes(loaded, data, columns, seed)
-    )
+    report: ClassificationReport | TextReport
+    if isinstance(loaded, Translator):
+        other = None
+        if against is not None:
+            other = load_translator(against, precision=precision, device=device, threads=threads)
+        report, table = _score_texts(loaded, data, columns, seed, other)
+    elif against is not None:
+        raise ConfigError(f"{model} classifies; --against compares two models that write: drop it")
+    else:
+        report, table = _score_classes(loaded, data, columns, seed)
     if out is not None:
         _write(Path(out), str(model), table.source, report, table.texts)
     return report
@@ -93,7 +100,11 @@ def _score_classes(
 
 
 def _score_texts(
-    translator: Translator, data: object, columns: Columns, seed: int
+    translator: Translator,
+    data: object,
+    columns: Columns,
+    seed: int,
+    other: Translator | None = None,
 ) -> tuple[TextReport, Table]:
     """Translate all rows as a person would, and score every one of them."""
     table = read_table(data, columns=columns, needs_labels=False, needs_targets=True)
@@ -106,6 +117,7 @@ def _score_texts(
         rows=table.rows,
         cut=sum("cut" in one.flags for one in found),
         origin=origin,
+        others=None if other is None else [one.text for one in other.translate(table.texts)],
     )
     return report, table
 

@@ -51,6 +51,7 @@ class Finished:
         seconds: Spent in steps.
         tokens: Read in all epochs.
         best_step: Whose weights were kept.
+        old: Scores on pairs of the kind that an adapted model was made for; None without any.
     """
 
     folder: Path
@@ -60,6 +61,7 @@ class Finished:
     seconds: float
     tokens: int
     best_step: int
+    old: TextReport | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values, as they stand in JSON."""
@@ -71,6 +73,7 @@ class Finished:
             "tokens": self.tokens,
             "report": None if self.report is None else self.report.to_dict(),
             "baseline": None if self.baseline is None else asdict(self.baseline),
+            "old": None if self.old is None else self.old.to_dict(),
         }
 
 
@@ -82,11 +85,13 @@ class Outcome:
         card: With its scores.
         report: On validation; None if there were no such rows.
         baseline: On the same rows; None where there is none.
+        old: On pairs of the kind that an adapted model was made for; None without any.
     """
 
     card: Card
     report: ClassificationReport | TextReport | None = None
     baseline: Baseline | None = None
+    old: TextReport | None = None
 
 
 def finish(
@@ -111,6 +116,7 @@ def finish(
         seconds=sum(line["seconds"] for line in steps),
         tokens=sum(line["tokens"] for line in steps),
         best_step=best[-1] if best else len(steps),
+        old=outcome.old,
     )
     record = _record(plan, prepared, finished)
     pretrained = replace(

@@ -1,6 +1,6 @@
 """A training on pairs of texts: what it reads, the model it builds, and what it came to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,8 @@ from zhixing.data.table import Table
 from zhixing.errors import ConfigError, DataError
 from zhixing.evaluation.classification import Origin
 from zhixing.evaluation.translation import TextReport, evaluate_texts
-from zhixing.models.quantization import is_quantized
+from zhixing.models.families.known import expresses
+from zhixing.models.quantization import dequantize, is_quantized
 from zhixing.models.transformer import Transformer, build
 from zhixing.tasks.text_to_text import TextToTextTask, write
 from zhixing.tasks.writing import voice_of
@@ -90,6 +91,10 @@ def prepare_pairs(plan: Plan, tables: tuple[Table, Table | None]) -> Prepared:
     hashes = {"training": table.fingerprint()}
     if given is not None:
         hashes["validation"] = given.fingerprint()
+    if recipe.data.old is not None:
+        if plan.model == NEW:
+            raise ConfigError("old names what a model was made for, and a new one has no such past")
+        hashes["old"] = _old_pairs(plan).fingerprint()
     table, validation = with_validation(table, given, recipe)
     notes: list[str] = []
     pretrained = _model_for(plan, table)
@@ -112,29 +117,44 @@ def prepare_pairs(plan: Plan, tables: tuple[Table, Table | None]) -> Prepared:
 
 
 def conclude_pairs(plan: Plan, prepared: Prepared, model: Transformer) -> Outcome:
-    """Score the trained model on its validation pairs, decoded as it will be."""
+    """Score the trained model on its validation pairs, decoded as it will be.
+
+    A model that was adapted is held against what it was before, there and on pairs of the kind
+    that it was made for.
+    """
     card = prepared.pretrained.card
-    if not prepared.validation_examples or not isinstance(prepared.task, TextToTextTask):
+    task = prepared.task
+    if not isinstance(task, TextToTextTask):
         return Outcome(card)
-    origin = Origin(
-        data=prepared.validation.fingerprint(),
-        model=model_hash(model),
-        version=zhixing.__version__,
-    )
-    report = scored_pairs(
-        model,
-        prepared.task,
-        prepared.validation_examples,
-        prepared.validation,
-        origin,
-        device=torch.device("cpu"),
-    )
-    scores: Mapping[str, Any] = {
+    before = None if plan.model == NEW else load_pretrained(locate(plan.model)).model
+    kept: dict[str, Any] = {}
+    report = old = None
+    if prepared.validation_examples:
+        report = scored_pairs(
+            model, task, prepared.validation_examples, prepared.validation, before=before
+        )
+        kept["validation"] = _kept_scores(report)
+    if plan.recipe.data.old is not None:
+        table = _old_pairs(plan)
+        old = scored_pairs(model, task, _encoded(task, table, []), table, before=before)
+        kept["old domain"] = _kept_scores(old)
+    return Outcome(replace(card, scores=kept), report, old=old)
+
+
+def _kept_scores(report: TextReport) -> dict[str, Any]:
+    """Give what a card keeps of a report."""
+    scores: dict[str, Any] = {
         name: {"value": claim.value, "low": claim.interval.low, "high": claim.interval.high}
         for name, claim in report.scores.items()
     }
-    kept = {**scores, "signature": report.signature, "sacrebleu": report.bleu_signature}
-    return Outcome(replace(card, scores={"validation": kept}), report)
+    for one in report.against:
+        scores[one.metric] |= {"before": one.other, "p_value": one.p_value}
+    return {**scores, "signature": report.signature, "sacrebleu": report.bleu_signature}
+
+
+def _old_pairs(plan: Plan) -> Table:
+    columns = replace(plan.recipe.data, weight=None).columns
+    return read_table(plan.recipe.data.old, columns=columns, needs_labels=False, needs_targets=True)
 
 
 def scored_pairs(
@@ -142,13 +162,26 @@ def scored_pairs(
     task: TextToTextTask,
     examples: Sequence[Example],
     table: Table,
-    origin: Origin,
     *,
-    device: torch.device,
-    precision: str = "float32",
+    before: Transformer | None = None,
 ) -> TextReport:
-    """Decode examples and score them against their table's targets."""
-    found = write(model, task, examples, task.voice.settings, device=device, precision=precision)
+    """Decode examples on the CPU, and score them against their table's targets.
+
+    Args:
+        model: Of the task.
+        task: Knows how the model reads and writes.
+        examples: The table's rows.
+        table: With targets.
+        before: The model as it was, to be held against it.
+    """
+    origin = Origin(table.fingerprint(), model_hash(model), zhixing.__version__)
+    found, others = (
+        None
+        if one is None
+        else write(one, task, examples, task.voice.settings, device=torch.device("cpu"))
+        for one in (model, before)
+    )
+    found = found or []
     places = {row: i for i, row in enumerate(table.rows)}
     chosen = [places[example.row] for example in examples]
     targets = table.targets or []
@@ -159,6 +192,7 @@ def scored_pairs(
         rows=[example.row for example in examples],
         cut=sum(not own[0].has_ended for own in found),
         origin=origin,
+        others=None if others is None else [task.voice.text(own[0].ids) for own in others],
     )
 
 
@@ -176,14 +210,19 @@ def _model_for(plan: Plan, table: Table) -> Pretrained:
     if plan.model == NEW:
         return _new_writer(plan.recipe, table, task=plan.task)
     pretrained = load_pretrained(locate(plan.model))
-    if is_quantized(pretrained.model):
-        raise ConfigError(f"{plan.model} is int8, which cannot be trained; name the original")
     if pretrained.model.next_token is None:
         raise ConfigError(
             f"{plan.model} does not write (its head is {pretrained.config.head!r}); name a model "
             f"that translates or summarizes, or new"
         )
-    return replace(pretrained, card=replace(pretrained.card, task=plan.task))
+    card = replace(pretrained.card, task=plan.task, quantization={})
+    pretrained = replace(pretrained, card=card)
+    if not is_quantized(pretrained.model):
+        return pretrained
+    # What it learned in more bits is not known any more; training goes on from what is there.
+    dequantize(pretrained.model)
+    name = "m2m_100" if expresses("m2m_100", pretrained.config) else pretrained.model_type
+    return replace(pretrained, model_type=name, values={})
 
 
 def _new_writer(recipe: Recipe, table: Table, *, task: str) -> Pretrained:

@@ -26,6 +26,8 @@ class DataChoice:
         label: Column of the labels.
         target: Column of what is to be written.
         weight: Column that says how much each row counts in training; none if not given.
+        old: File of pairs of the kind that an adapted translator was made for, which it is scored
+            on before and after.
         multi_label: A row may bear several labels, or none.
         label_separator: Between several labels in one cell.
         validation_fraction: Share held back where no validation rows are given; 0 for none.
@@ -37,6 +39,7 @@ class DataChoice:
     label: str | None = None
     target: str | None = None
     weight: str | None = None
+    old: str | None = None
     multi_label: bool = False
     label_separator: str | None = None
     validation_fraction: float = 0.1

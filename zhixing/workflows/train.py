@@ -252,10 +252,11 @@ def _absolute(plan: Plan, folder: Path) -> Plan:
         return str(folder / name) if name == own else absolute_name(name)
 
     model = os.path.abspath(plan.model) if Path(plan.model).is_dir() else plan.model
-    data = whole(plan.data, "data.jsonl")
-    return replace(
-        plan, data=data or "", validation=whole(plan.validation, "validation.jsonl"), model=model
-    )
+    data, validation = whole(plan.data, "data.jsonl"), whole(plan.validation, "validation.jsonl")
+    choice = plan.recipe.data
+    choice = replace(choice, old=None if choice.old is None else absolute_name(choice.old))
+    recipe = replace(plan.recipe, data=choice)
+    return replace(plan, data=data or "", validation=validation, model=model, recipe=recipe)
 
 
 def _kept_in_run(data: object, name: str) -> str:

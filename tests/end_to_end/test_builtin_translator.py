@@ -79,3 +79,41 @@ def test_a_model_in_use_is_not_saved_without_its_weights(
     with pytest.raises(ConfigError, match="given up the weights"):
         save_pretrained(translator.pretrained, tmp_path / "copy")
     assert not (tmp_path / "copy").exists()
+
+
+def test_it_is_adapted_and_held_against_what_it_was(tmp_path: Path) -> None:
+    lines = (DATA / "multi30k_en-fr" / "train.tsv").read_text(encoding="utf-8").splitlines()
+    for name, rows in (("new", lines[1:401]), ("held", lines[401:441]), ("old", lines[441:471])):
+        text = "\n".join(["source\ttarget", *rows]) + "\n"
+        (tmp_path / f"{name}.tsv").write_text(text, encoding="utf-8")
+    finished = zx.train(
+        "translate",
+        data=tmp_path / "new.tsv",
+        validation=tmp_path / "held.tsv",
+        model="en-fr",
+        out=tmp_path / "run",
+        epochs=1,
+        precision="float32",
+        old=str(tmp_path / "old.tsv"),
+    )
+    assert finished is not None
+    for report in (finished.report, finished.old):
+        assert [one.metric for one in report.against] == ["bleu", "chrf"]
+        assert all(0 < one.p_value <= 1 for one in report.against)
+    card = json.loads((tmp_path / "run" / "zhixing.json").read_text(encoding="utf-8"))
+    assert card["scores"]["old domain"]["bleu"]["before"] > 0
+    assert finished.report.against[1].difference > 0
+    values = json.loads((tmp_path / "run" / "config.json").read_text(encoding="utf-8"))
+    assert values["model_type"] == "m2m_100"
+    assert zx.load(tmp_path / "run")("Two men.").text
+
+
+def test_a_new_model_has_nothing_old(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="has no such past"):
+        zx.train(
+            "translate",
+            data={"source": ["a b"] * 40, "target": ["c d"] * 40},
+            model="new",
+            out=tmp_path / "run",
+            old=str(DATA / "multi30k_en-fr" / "validation.tsv"),
+        )

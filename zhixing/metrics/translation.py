@@ -140,7 +140,13 @@ def text_differences(
     found: Any = test()[1]
     results = [values for name, values in found.items() if name != "System"]
     return [
-        TextDifference(name, float(own.score), float(other.score), float(own.p_value))
+        TextDifference(
+            name,
+            float(own.score),
+            float(other.score),
+            # Of equal scores sacreBLEU counts every resampled difference, all 0, as smaller.
+            1.0 if own.score == other.score else float(own.p_value),
+        )
         for name, (other, own) in zip(metrics, results, strict=True)
     ]
 

@@ -4,6 +4,7 @@ from zhixing.errors import DataError
 from zhixing.metrics.translation import (
     is_chinese,
     lower_cased_bleu,
+    text_differences,
     text_scores,
     translation_error_rate,
 )
@@ -44,3 +45,21 @@ def test_chinese_is_recognized() -> None:
 def test_each_text_needs_a_reference() -> None:
     with pytest.raises(DataError, match="1 texts cannot be scored against 2 references"):
         text_scores(["a"], ["a", "b"])
+
+
+def test_a_clear_difference_is_significant_and_none_is_not() -> None:
+    references = [f"the cat number {i} sat on the mat and slept" for i in range(60)]
+    broken = [
+        text.replace("sat on", "lay by") if i % 2 else text for i, text in enumerate(references)
+    ]
+    better = text_differences(references, broken, references, resamples=200)
+    assert [one.metric for one in better] == ["bleu", "chrf"]
+    assert all(one.difference > 5 and one.p_value < 0.02 for one in better)
+    worse = text_differences(broken, references, references, resamples=200)
+    assert worse[0].difference == -better[0].difference
+    assert worse[0].other == pytest.approx(100)
+    same = text_differences(broken, broken, references, resamples=200)
+    assert same[0].difference == 0
+    assert same[0].p_value > 0.5
+    with pytest.raises(DataError, match="59 texts"):
+        text_differences(references, broken[1:], references)

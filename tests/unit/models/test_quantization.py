@@ -26,6 +26,7 @@ from zhixing.models.quantization import (
     MANY_ROWS,
     Int8Embedding,
     Int8Linear,
+    dequantize,
     has_released,
     is_quantized,
     prepare_int8,
@@ -446,3 +447,18 @@ def test_a_layer_that_gave_up_its_weight_multiplies_as_before_and_cannot_be_lost
     assert lean(x[:0]).shape == (0, 96)
     with pytest.raises(ConfigError, match="neither moved nor cast"):
         lean.half()
+
+
+def test_int8_becomes_float_again_with_the_same_numbers() -> None:
+    model = quantize(build(WRITER, seed=0))
+    output, table = model.next_token.output, model.embedding.tokens
+    expected = output.weight.float() * output.scale.unsqueeze(-1)
+    dequantize(model)
+    assert not is_quantized(model)
+    assert model.next_token.output.weight is model.embedding.tokens.weight
+    assert model.decoder_embedding.tokens is model.embedding.tokens
+    assert torch.equal(model.next_token.output.weight, expected)
+    assert torch.equal(model.embedding.tokens.weight, table.weight.float() * table.scale[:, None])
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    again = quantize(model)
+    assert torch.equal(again.embedding.tokens.weight, table.weight)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zhixing.data.table import Columns
+    from zhixing.tasks.alternatives import alternatives
     from zhixing.tasks.forced import align_pairs, score_pairs
     from zhixing.tasks.pipeline import Options, Pipeline
     from zhixing.tasks.translation import TranslateOptions, Translator
@@ -28,6 +29,7 @@ _PLACES = {
     "TranslateOptions": ("zhixing.tasks.translation", "TranslateOptions"),
     "Translator": ("zhixing.tasks.translation", "Translator"),
     "align_pairs": ("zhixing.tasks.forced", "align_pairs"),
+    "alternatives": ("zhixing.tasks.alternatives", "alternatives"),
     "check": ("zhixing.workflows.check", "check"),
     "evaluate": ("zhixing.workflows.evaluate", "evaluate"),
     "load": ("zhixing.workflows.load", "load"),
@@ -45,6 +47,7 @@ __all__ = [
     "Translator",
     "__version__",
     "align_pairs",
+    "alternatives",
     "check",
     "evaluate",
     "load",

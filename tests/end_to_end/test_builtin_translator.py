@@ -10,7 +10,7 @@ import zhixing as zx
 from zhixing.checkpoints.builtin import built_in_names, locate
 from zhixing.checkpoints.fetch import fetch
 from zhixing.checkpoints.pretrained import save_pretrained
-from zhixing.errors import CheckpointError, ConfigError
+from zhixing.errors import CheckpointError, ConfigError, DataError
 from zhixing.metrics.translation import text_scores
 from zhixing.models.quantization import is_quantized
 from zhixing.tasks.translation import Translator
@@ -117,3 +117,21 @@ def test_a_new_model_has_nothing_old(tmp_path: Path) -> None:
             out=tmp_path / "run",
             old=str(DATA / "multi30k_en-fr" / "validation.tsv"),
         )
+
+
+def test_alternatives_begin_as_told_and_go_on_from_there(translator: Translator) -> None:
+    found = zx.alternatives(translator, "I saw a small dog.", start="J'ai vu un", count=4)
+    assert len({one.token for one in found}) == 4
+    assert all(one.text.startswith("J'ai vu un") for one in found)
+    shares = [one.probability for one in found]
+    assert shares == sorted(shares, reverse=True)
+    assert 0 < sum(shares) <= 1
+    first = zx.alternatives(translator, "Good morning.", count=3)
+    assert len({one.text.split()[0] for one in first}) == 3
+    # The likeliest is what the model writes when it takes the best token every time.
+    greedy = zx.TranslateOptions(num_beams=1)
+    assert first[0].text[:3] == translator("Good morning.", options=greedy).text[:3]
+    with pytest.raises(ConfigError, match="count is 0"):
+        zx.alternatives(translator, "Good morning.", count=0)
+    with pytest.raises(DataError, match="source is blank"):
+        zx.alternatives(translator, "  ")

@@ -1,0 +1,108 @@
+"""Other ways to go on: what else could stand at a place of a translation, and what would follow."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from zhixing.data.batch import Example
+from zhixing.errors import ConfigError, DataError
+from zhixing.layers.ragged import Ragged
+from zhixing.tasks.pipeline import checked_text
+from zhixing.tasks.running import mixed_precision
+from zhixing.tasks.text_to_text import write
+from zhixing.tasks.translation import Translator
+
+MOST = 64
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """A token that could stand at a place, and the translation that goes on from it.
+
+    Attributes:
+        token: As the vocabulary spells it.
+        probability: Of the token at its place.
+        text: The whole translation.
+        score: Mean log-probability of the tokens from this one on.
+    """
+
+    token: str
+    probability: float
+    text: str
+    score: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values, as they stand in JSON."""
+        return asdict(self)
+
+
+def alternatives(
+    translator: Translator, source: str, *, start: str = "", count: int = 5
+) -> list[Alternative]:
+    """Give the likeliest tokens after the start of a translation, each with what would follow.
+
+    At the start of a sentence these are translations that differ from the first word on: more
+    unlike than the best of a beam, which mostly differ near the end.
+
+    Args:
+        translator: The model.
+        source: A sentence.
+        start: How its translation begins; empty for nothing yet.
+        count: How many.
+
+    Returns:
+        The likeliest first.
+
+    Raises:
+        ConfigError: If `count` is out of range.
+        DataError: If the source is blank, or it or the start is too long for the model.
+    """
+    if not 1 <= count <= MOST:
+        raise ConfigError(f"count is {count}; it has to lie between 1 and {MOST}")
+    task, voice = translator.task, translator.voice
+    ids = voice.source.ids([checked_text(source, "source")])[0]
+    begun = (*voice.first, *voice.target.ids([checked_text(start, "start")])[0])
+    window = task.window(ids)
+    if not ids:
+        raise DataError("source is blank; give a sentence")
+    if max(len(window), len(begun) + 1) > task.longest:
+        raise DataError(
+            f"source has {len(window)} tokens and start {len(begun)}, but the model takes "
+            f"{task.longest}; give a sentence"
+        )
+    example = Example((window,), None, 1, len(ids), len(ids))
+    tokens, shares = _likeliest(translator, example, begun, count)
+    found = write(
+        translator.model,
+        task,
+        [example] * len(tokens),
+        voice.settings.changed(num_results=1, forced_first_id=None),
+        device=translator.device,
+        precision=translator.products,
+        prefixes=[(*begun[len(voice.first) :], token) for token in tokens],
+    )
+    results = []
+    for token, share, (best, *_) in zip(tokens, shares, found, strict=True):
+        own = best.log_probs[len(begun) + 1 :]
+        score = sum(own) / max(len(own), 1)
+        piece = voice.target.piece(token)
+        results.append(Alternative(piece, share, voice.text(best.ids), score))
+    return results
+
+
+@torch.inference_mode()
+def _likeliest(
+    translator: Translator, example: Example, begun: Sequence[int], count: int
+) -> tuple[list[int], list[float]]:
+    """Give the likeliest tokens after a start, of those the model may write."""
+    voice, device = translator.voice, translator.device
+    read = Ragged.of([torch.from_numpy(example.windows[0].input_ids.astype("int64"))]).to(device)
+    written = Ragged.of([torch.tensor([voice.settings.start_id, *begun])]).to(device)
+    with mixed_precision(device, translator.products):
+        states = translator.model.write(read, written)
+        logits = translator.model.next_logits(states[-1:])[0].float()
+    logits[list(voice.settings.suppressed_ids)] = -torch.inf
+    best = logits.softmax(-1).topk(min(count, len(logits)))
+    return best.indices.tolist(), [round(share, 6) for share in best.values.tolist()]

@@ -294,3 +294,47 @@ def test_pairs_of_a_file_are_scored_and_the_unlikely_ones_named(
     again = subprocess.run(words_of(*command), check=False, capture_output=True, text=True)
     assert again.returncode == 2
     assert "--overwrite" in again.stderr
+
+
+def test_one_model_writes_the_language_that_a_code_names(tmp_path: Path) -> None:
+    draw = random.Random(6)
+    german = {"dog": "Hund", "cat": "Katze", "house": "Haus", "tree": "Baum", "book": "Buch"}
+    deutsch = {"sees": "sieht", "wants": "will", "finds": "findet"}
+    rows = []
+    for _ in range(900):
+        first, second = draw.choices(list(THINGS), k=2)
+        verb = draw.choice(list(VERBS))
+        source = f"{first} {verb} {second}."
+        rows.append((f">>fr<< {source}", f"{THINGS[first]} {VERBS[verb]} {THINGS[second]}."))
+        rows.append((f">>de<< {source}", f"{german[first]} {deutsch[verb]} {german[second]}."))
+    zx.train(
+        "translate",
+        data={"source": [a for a, _ in rows], "target": [b for _, b in rows]},
+        model="new",
+        out=tmp_path / "model",
+        epochs=10,
+        batch_tokens=1024,
+        rate=5e-3,
+        precision="float32",
+        evaluations_per_epoch=0,
+        **{
+            "new.vocab_size": 150,
+            "new.hidden_size": 48,
+            "new.encoder_layers": 1,
+            "new.decoder_layers": 1,
+            "new.num_heads": 2,
+            "new.feed_forward_size": 96,
+            "new.dropout": 0.0,
+        },
+    )
+    both = zx.load(tmp_path / "model")
+    found = both([">>fr<< dog sees cat. tree wants book.", ">>de<< dog sees cat. tree wants book."])
+    assert [one.text for one in found] == [
+        "chien voit chat. arbre veut livre.",
+        "Hund sieht Katze. Baum will Buch.",
+    ]
+    assert found[0].sentences[0].start == len(">>fr<< ")
+    told = zx.TranslateOptions(target_code=">>de<<")
+    assert both("book finds tree.", options=told).text == "Buch findet Baum."
+    with pytest.raises(ZhixingError, match=r"it has >>de<<, >>fr<<"):
+        both("book", options=zx.TranslateOptions(target_code=">>es<<"))

@@ -16,7 +16,7 @@ from zhixing.tasks.placeholders import kept_parts, survive
 from zhixing.tasks.running import resolved
 from zhixing.tasks.sentences import Span, is_language, sentence_spans
 from zhixing.tasks.text_to_text import TextToTextTask, write
-from zhixing.tasks.writing import voice_of
+from zhixing.tasks.writing import code_of, voice_of, without_code
 
 # A sentence with more tokens is read in pieces: models learn from shorter ones.
 LONGEST_SENTENCE = 200
@@ -163,7 +163,14 @@ class Translator:
     def translate(
         self, documents: Sequence[str], options: TranslateOptions = TranslateOptions()
     ) -> list[Translation]:
-        """Translate documents, the sentences of all of them together."""
+        """Translate documents, the sentences of all of them together.
+
+        A document that begins with a code the model knows, such as `>>fra<<`, is written in that
+        language, before what the options say.
+        """
+        codes = [self._known_code(document) for document in documents]
+        if any(codes):
+            return self._each_in_its_language(documents, codes, options)
         settings = self._settings(options)
         spans = [self._spans(document, options) for document in documents]
         sentences = [span for own in spans for span in own if span.is_language]
@@ -172,6 +179,28 @@ class Translator:
             _assembled([next(pairs) if span.is_language else _copied(span) for span in own], own)
             for own in spans
         ]
+
+    def _known_code(self, document: str) -> str | None:
+        code = code_of(document)
+        return code if code is not None and self.voice.source.id_of(code) is not None else None
+
+    def _each_in_its_language(
+        self, documents: Sequence[str], codes: Sequence[str | None], options: TranslateOptions
+    ) -> list[Translation]:
+        """Translate the documents of each language together."""
+        found: dict[int, Translation] = {}
+        for code in dict.fromkeys(codes):
+            own = [i for i, one in enumerate(codes) if one == code]
+            texts = [documents[i] if code is None else without_code(documents[i]) for i in own]
+            told = options if code is None else replace(options, target_code=code)
+            for i, text, one in zip(own, texts, self.translate(texts, told), strict=True):
+                shift = len(documents[i]) - len(text)
+                pairs = tuple(
+                    replace(pair, start=pair.start + shift, end=pair.end + shift)
+                    for pair in one.sentences
+                )
+                found[i] = replace(one, sentences=pairs)
+        return [found[i] for i in range(len(documents))]
 
     def _spans(self, document: str, options: TranslateOptions) -> list[Span]:
         if options.splits:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import tokenizers
+from tokenizers import AddedToken
 from tokenizers.models import WordLevel
 from tokenizers.processors import TemplateProcessing
 
@@ -172,6 +173,17 @@ class Tokenizer:
             input_ids += own
             token_type_ids += [token_type] * len(own)
         return Wrapped(input_ids, token_type_ids)
+
+    def with_codes(self, codes: Sequence[str]) -> "Tokenizer":
+        """Give a tokenizer that also knows codes of languages, such as `>>fra<<`, each one token.
+
+        White space after a code belongs to it; decoding leaves codes out.
+        """
+        backend = tokenizers.Tokenizer.from_str(self._backend.to_str())
+        backend.add_special_tokens(
+            [AddedToken(code, rstrip=True, normalized=False) for code in codes]
+        )
+        return Tokenizer(backend, self.special, max_length=self.max_length)
 
     def with_only_end(self) -> "Tokenizer":
         """Give a tokenizer of the same pieces that puts nothing but the end after a text.

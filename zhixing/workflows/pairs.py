@@ -20,7 +20,7 @@ from zhixing.models.families.known import expresses
 from zhixing.models.quantization import dequantize, is_quantized
 from zhixing.models.transformer import Transformer, build
 from zhixing.tasks.text_to_text import TextToTextTask, write
-from zhixing.tasks.writing import voice_of
+from zhixing.tasks.writing import code_of, voice_of, without_code
 from zhixing.tokenization.training import train_tokenizer
 from zhixing.training.config import TrainingConfig
 from zhixing.training.optimizers import freeze
@@ -226,16 +226,22 @@ def _model_for(plan: Plan, table: Table) -> Pretrained:
 
 
 def _new_writer(recipe: Recipe, table: Table, *, task: str) -> Pretrained:
-    """Build a model from nothing, with one vocabulary learned from both sides of the pairs."""
+    """Build a model from nothing, with one vocabulary learned from both sides of the pairs.
+
+    Codes with which sources begin, such as `>>fra<<`, name the language to be written.
+    """
     new = recipe.new
+    codes = sorted({code for text in table.texts if (code := code_of(text)) is not None})
     tokenizer = train_tokenizer(
-        [*table.texts, *(table.targets or [])],
+        [*map(without_code, table.texts), *(table.targets or [])],
         kind=new.vocabulary,
         vocab_size=new.vocab_size,
         lowercase=new.lowercase,
         min_frequency=new.min_frequency,
         only_ends=True,
     )
+    if codes:
+        tokenizer = tokenizer.with_codes(codes)
     padding, start, end = tokenizer.padding_id, tokenizer.start_id, tokenizer.end_id
     if padding is None or start is None or end is None:
         raise ConfigError(
@@ -249,7 +255,8 @@ def _new_writer(recipe: Recipe, table: Table, *, task: str) -> Pretrained:
         "pad_token_id": padding,
         "decoder_start_token_id": end,
     }
-    suppressed = [i for i in (start, padding, tokenizer.unknown_id, tokenizer.mask_id) if i]
+    unwritten = (start, padding, tokenizer.unknown_id, tokenizer.mask_id)
+    suppressed = [i for i in (*unwritten, *map(tokenizer.id_of, codes)) if i]
     generation = {
         **ids,
         "max_length": recipe.new.max_positions,

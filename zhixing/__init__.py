@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zhixing.data.table import Columns
+    from zhixing.inspection.alignment import align_pairs
     from zhixing.tasks.alternatives import alternatives
-    from zhixing.tasks.forced import align_pairs, score_pairs
+    from zhixing.tasks.forced import score_pairs
     from zhixing.tasks.pipeline import Options, Pipeline
     from zhixing.tasks.translation import TranslateOptions, Translator
     from zhixing.workflows.api import train
@@ -28,7 +29,7 @@ _PLACES = {
     "Pipeline": ("zhixing.tasks.pipeline", "Pipeline"),
     "TranslateOptions": ("zhixing.tasks.translation", "TranslateOptions"),
     "Translator": ("zhixing.tasks.translation", "Translator"),
-    "align_pairs": ("zhixing.tasks.forced", "align_pairs"),
+    "align_pairs": ("zhixing.inspection.alignment", "align_pairs"),
     "alternatives": ("zhixing.tasks.alternatives", "alternatives"),
     "check": ("zhixing.workflows.check", "check"),
     "evaluate": ("zhixing.workflows.evaluate", "evaluate"),

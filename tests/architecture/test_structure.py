@@ -105,11 +105,14 @@ def test_the_public_names_are_these_and_no_others():
         "TranslateOptions",
         "Translator",
         "__version__",
+        "align_pairs",
+        "alternatives",
         "check",
         "evaluate",
         "load",
         "quantize",
         "resume",
+        "score_pairs",
         "train",
     ]
     for name in zhixing.__all__:

@@ -7,7 +7,8 @@ from pathlib import Path
 from zhixing.data.readers import read_table
 from zhixing.data.table import Columns
 from zhixing.errors import ConfigError
-from zhixing.tasks.forced import align_pairs, score_pairs
+from zhixing.inspection.alignment import align_pairs
+from zhixing.tasks.forced import score_pairs
 from zhixing.tasks.translation import Translator
 from zhixing.workflows.predict import opened_whole, refuse_itself
 

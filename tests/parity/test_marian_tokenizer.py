@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 import sentencepiece
+from sacremoses import MosesPunctNormalizer
 from transformers import MarianTokenizer
 
 from zhixing.errors import TokenizerError
+from zhixing.tasks.normalization import normalized_punctuation
 from zhixing.tokenization.files import load_target_tokenizer, load_tokenizer, save_tokenizer
 
 ENGLISH = ["The quick brown fox jumps over the lazy dog", "It isn't what it was, is it?"]
@@ -152,3 +154,15 @@ def test_a_missing_file_is_named(folder: Path, tmp_path: Path, name: str) -> Non
     (tmp_path / name).unlink()
     with pytest.raises(TokenizerError, match=f"lacks {name}"):
         load_tokenizer(tmp_path)
+
+
+def test_ids_after_moses_normalization_are_the_references(folder: Path) -> None:
+    """Both apply the same rules when they are asked to, and neither does so unasked."""
+    texts = ["“Quoted” – he said…", "It is 1 000 ％ « true »", "naïve ‘café’ — yes", "", "plain"]
+    own, theirs = load_tokenizer(folder), MarianTokenizer.from_pretrained(folder)
+    normal = normalized_punctuation(texts, "en")
+    assert normal[:4] != texts[:4]
+    for text, changed in zip(texts, normal, strict=True):
+        assert changed == MosesPunctNormalizer("en").normalize(text)
+        for one in (text, changed):
+            assert own.ids([one])[0] == theirs(one, add_special_tokens=False).input_ids

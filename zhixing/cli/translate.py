@@ -38,6 +38,9 @@ def translate(
     term: Annotated[
         list[str] | None, typer.Option(help='What a word becomes, "word=translation"; repeatable.')
     ] = None,
+    moses: Annotated[
+        bool, typer.Option("--moses", help="Make punctuation plain first, by Moses' rules.")
+    ] = False,
     text: TextColumn = None,
     precision: Precision = "auto",
     device: Device = "cpu",
@@ -58,6 +61,7 @@ def translate(
         source_language=source_language,
         target_code=target,
         terms=_terms(term or []),
+        normalizes=moses,
     )
     translator = load_translator(model, precision=precision, device=device, threads=threads)
     if input is None:

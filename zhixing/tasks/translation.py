@@ -11,6 +11,7 @@ from zhixing.errors import ConfigError, DataError
 from zhixing.generation.detecting import is_loop, is_unlike_in_length, most_tokens
 from zhixing.generation.picking import Hypothesis
 from zhixing.generation.settings import SearchSettings
+from zhixing.tasks.normalization import normalized_punctuation
 from zhixing.tasks.pipeline import checked_text, prepared_model, usable_device
 from zhixing.tasks.placeholders import kept_parts, survive
 from zhixing.tasks.running import resolved
@@ -79,6 +80,8 @@ class TranslateOptions:
             that is written.
         terms: What a person's words are to become.
         splits: Part documents into sentences; otherwise every line is one.
+        normalizes: Let Moses' rules make punctuation plain before a sentence is read, as it was
+            before many Marian models were trained; off, as the reference library has it.
     """
 
     num_beams: int | None = None
@@ -87,6 +90,7 @@ class TranslateOptions:
     target_code: str | None = None
     terms: Mapping[str, str] = field(default_factory=dict)
     splits: bool = True
+    normalizes: bool = False
 
 
 @dataclass(frozen=True)
@@ -257,7 +261,10 @@ class Translator:
         self, texts: Sequence[str], settings: SearchSettings, options: TranslateOptions
     ) -> list["_Written"]:
         """Translate sentences, long ones in pieces, bad ones once more."""
-        all_ids = self.voice.source.ids(list(texts))
+        read = texts
+        if options.normalizes:
+            read = normalized_punctuation(texts, options.source_language)
+        all_ids = self.voice.source.ids(list(read))
         code, task = self._directed(options.target_code)
         if task is not self.task:
             settings = settings.changed(forced_first_id=None)

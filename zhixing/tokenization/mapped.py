@@ -28,8 +28,8 @@ class MappedTokenizer(Tokenizer):
     The vocabulary is often that of two languages, and has pieces that this model does not know: a
     stretch that is unknown to the model is looked up, too. A code such as `>>fra<<` at the very
     beginning of a text names the language to write, and is one token. Punctuation is read as it
-    stands: Moses' normalization, which some of these models were trained after, is not applied,
-    as the reference library does not apply it either.
+    stands: Moses' normalization, which some of these models were trained after, is applied where
+    `TranslateOptions.normalizes` asks for it, and not otherwise, as in the reference library.
 
     Args:
         model: The content of a sentencepiece model.

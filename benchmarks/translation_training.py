@@ -47,6 +47,7 @@ def ours(folder: Path, precision: str) -> float:
         "precision": precision,
         "evaluations_per_epoch": 0,
         "average_points": 0,
+        "validation_fraction": 0,
         "snapshot_minutes": 0,
     }
     train_model("translate", data / "train.tsv", model="new", out=folder, settings=settings)
@@ -66,6 +67,7 @@ def reference(folder: Path, precision: str) -> float:
         TrainerCallback,
         logging,
     )
+    from transformers.models.m2m_100.modeling_m2m_100 import shift_tokens_right
 
     logging.set_verbosity_error()
     table = read_table(
@@ -85,7 +87,13 @@ def reference(folder: Path, precision: str) -> float:
 
     def counting(batch: list[dict[str, Any]]) -> Any:
         counted["tokens"] += sum(len(row["input_ids"]) + len(row["labels"]) for row in batch)
-        return collate(batch)
+        whole = collate(batch)
+        # The label smoother takes the labels away before the model could shift them.
+        start = model.config.decoder_start_token_id
+        whole["decoder_input_ids"] = shift_tokens_right(
+            whole["labels"], tokenizer.pad_token_id, start
+        )
+        return whole
 
     marks: list[tuple[float, int]] = []
 

@@ -181,6 +181,47 @@ def translation_lines() -> list[list[str]]:
     ]
 
 
+def learning_lines() -> list[list[str]]:
+    """Compare how fast a translator learns."""
+    found = read("translation-training")
+    if found is None:
+        return []
+    rates = found["tokens_per_second"]
+    peers = {name: rate["median"] for name, rate in rates.items() if "zhixing" not in name}
+    best = max(peers, key=lambda name: peers[name])
+    return [
+        [
+            f"learning Multi30k, tiny model, {found['threads']} threads, tokens/s",
+            f"{rates['zhixing']['median']:,.0f} (float32 "
+            f"{rates['zhixing float32']['median']:,.0f})",
+            f"{best} {peers[best]:,.0f} ({found['ratio']:.2f} times; float32 "
+            f"{found['ratio_float32']:.2f})",
+            "1.3 times",
+            found["command"],
+        ]
+    ]
+
+
+def built_in_lines() -> list[list[str]]:
+    """Show what the card of the built-in translator says."""
+    path = ROOT / "zhixing" / "resources" / "en-fr" / "zhixing.json"
+    card = json.loads(path.read_text(encoding="utf-8"))
+    wanted = {"everyday sentences": "33", "software documentation": "24"}
+    lines = []
+    for name, scores in card["scores"].items():
+        bleu, moved = scores["bleu"], card["quantization"][name]
+        lines.append(
+            [
+                f"built-in en-fr, {name}, sacreBLEU",
+                f"{bleu['value']:.1f} ({bleu['low']:.1f} to {bleu['high']:.1f})",
+                f"in float32 {moved['bleu_before']:.1f}",
+                f"{wanted[name]}; int8 costs at most 0.2",
+                "python recipes/en_fr/package.py",
+            ]
+        )
+    return lines
+
+
 def decoding_lines() -> list[list[str]]:
     """Compare decoding speeds and what they need of memory."""
     found = read("translate-speed")
@@ -254,7 +295,7 @@ def footprint_lines() -> list[list[str]]:
 def measured() -> str:
     """Make the table of all results."""
     lines = accuracy_lines() + recipe_lines() + training_lines() + speed_lines() + quality_lines()
-    lines += translation_lines() + decoding_lines()
+    lines += translation_lines() + built_in_lines() + learning_lines() + decoding_lines()
     lines += footprint_lines()
     if not lines:
         return "Nothing has been measured yet."

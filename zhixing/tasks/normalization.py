@@ -1,5 +1,6 @@
 """Punctuation made plain by Moses' rules, as it was before many Marian models were trained."""
 
+import importlib
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -28,10 +29,10 @@ def normalized_punctuation(texts: Sequence[str], language: str) -> list[str]:
 @cache
 def _normalizer(language: str) -> Any:
     try:
-        from sacremoses import MosesPunctNormalizer
+        library = importlib.import_module("sacremoses")
     except ImportError as error:
         raise ConfigError(
             "Moses' rules for punctuation come from sacremoses, which is not installed; run: "
             "pip install sacremoses"
         ) from error
-    return MosesPunctNormalizer(language)
+    return library.MosesPunctNormalizer(language)

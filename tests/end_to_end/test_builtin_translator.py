@@ -9,11 +9,12 @@ import pytest
 import zhixing as zx
 from zhixing.checkpoints.builtin import built_in_names, locate
 from zhixing.checkpoints.fetch import fetch
-from zhixing.checkpoints.pretrained import save_pretrained
+from zhixing.checkpoints.pretrained import load_pretrained, save_pretrained
 from zhixing.errors import CheckpointError, ConfigError, DataError
 from zhixing.metrics.translation import text_scores
-from zhixing.models.quantization import is_quantized
+from zhixing.models.quantization import has_released, is_quantized
 from zhixing.tasks.translation import Translator
+from zhixing.workflows.finishing import model_hash
 from zhixing.workflows.load import load_translator
 
 DATA = Path(os.environ.get("ZHIXING_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
@@ -135,3 +136,12 @@ def test_alternatives_begin_as_told_and_go_on_from_there(translator: Translator)
         zx.alternatives(translator, "Good morning.", count=0)
     with pytest.raises(DataError, match="source is blank"):
         zx.alternatives(translator, "  ")
+
+
+def test_its_hash_is_the_same_before_and_after_it_was_used() -> None:
+    fresh = load_translator("en-fr")
+    before = model_hash(fresh.model)
+    fresh("Good morning.")
+    assert has_released(fresh.model)
+    assert model_hash(fresh.model) == before
+    assert model_hash(load_pretrained(locate("en-fr")).model) == before

@@ -5,6 +5,7 @@ with one scale and one offset a row; `layers/int8` says how the two are multipli
 """
 
 import copy
+import hashlib
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -54,6 +55,7 @@ class Int8Linear(Derived):
         self.in_features = in_features
         self.out_features = out_features
         self.releases = False
+        self._digest = b""
         shape = (out_features, in_features)
         self.register_buffer("weight", torch.zeros(shape, dtype=torch.int8))
         self.register_buffer("scale", torch.zeros(out_features))
@@ -76,11 +78,20 @@ class Int8Linear(Derived):
         weight = self.weight
         factor = self.derived(lambda: self._laid_out(weight))
         if self.releases and weight is not None:
+            self._digest = self.weight_digest()
             self.weight = None
         if x.dim() == 2:
             return multiply(x, factor)
         product = multiply(x.reshape(-1, self.in_features), factor)
         return product.view(*x.shape[:-1], self.out_features)
+
+    def weight_digest(self) -> bytes:
+        """Hash the weight, or tell the hash of the one that was given up."""
+        # Held in a local name, as another thread may give it up meanwhile.
+        weight = self.weight
+        if weight is None:
+            return self._digest
+        return hashlib.sha256(weight.cpu().contiguous().numpy().tobytes()).digest()
 
     def _laid_out(self, weight: Tensor | None) -> Factor:
         if weight is None:

@@ -24,6 +24,7 @@ from zhixing.evaluation.classification import (
 from zhixing.evaluation.translation import TextReport
 from zhixing.metrics.calibration import fit_multilabel_temperature, fit_temperature
 from zhixing.metrics.classification import best_thresholds
+from zhixing.models.quantization import Int8Linear
 from zhixing.models.transformer import Transformer
 from zhixing.tasks.classification import ClassificationTask
 from zhixing.tasks.running import logits_of
@@ -173,11 +174,21 @@ def calibrated(card: Card, logits: torch.Tensor, examples: list[Example]) -> Car
 
 
 def model_hash(model: Transformer) -> str:
-    """Hash a model's weights, whatever file they lie in."""
+    """Hash a model's weights, whatever file they lie in, and whether or not it is in use."""
+    tensors = model.state_dict()
+    rounded = {
+        f"{name}.weight": module
+        for name, module in model.named_modules(remove_duplicate=False)
+        if isinstance(module, Int8Linear)
+    }
     digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
+    for name in sorted({*tensors, *rounded}):
         digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        if name in rounded:
+            digest.update(rounded[name].weight_digest())
+        else:
+            whole = tensors[name].detach().cpu().contiguous()
+            digest.update(whole.view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 

@@ -49,12 +49,47 @@ class Choice:
     is_done: Bool[Tensor, " B"]
 
 
+@dataclass(frozen=True)
+class Candidates:
+    """Tokens that may come next, few of each hypothesis.
+
+    Attributes:
+        ids: Of the tokens.
+        log_probs: How likely each is.
+    """
+
+    ids: Int[Tensor, "B W C"]
+    log_probs: Float[Tensor, "B W C"]
+
+    @classmethod
+    def joined(cls, parts: "Sequence[Candidates]") -> "Candidates":
+        """Put those of several sequences together, in order."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(
+            torch.cat([part.ids for part in parts]), torch.cat([part.log_probs for part in parts])
+        )
+
+
 @runtime_checkable
 class Picker(Protocol):
-    """Hold the hypotheses of B sequences, and choose after every step."""
+    """Hold the hypotheses of B sequences, and choose after every step.
 
-    def choose(self, logits: Float[Tensor, "N V"], rules: Rules) -> Choice:
-        """Choose the next tokens by the logits of every hypothesis."""
+    The scores of a vocabulary are read for some sequences at a time, so that those of all are never
+    held at once.
+    """
+
+    def read(self, logits: Float[Tensor, "N V"], rules: Rules, first: int) -> Candidates:
+        """Keep what may be chosen of the logits of some sequences' hypotheses.
+
+        Args:
+            logits: They may be changed.
+            rules: Of the search.
+            first: Number of the first of these sequences.
+        """
+
+    def choose(self, found: Candidates, rules: Rules) -> Choice:
+        """Choose the next token of every hypothesis."""
 
     def results(self, row: int) -> list[Hypothesis]:
         """Give the hypotheses of a sequence that is done, best first."""
@@ -79,26 +114,33 @@ class Single:
             for i in range(sequences)
         ]
 
-    def choose(self, logits: Float[Tensor, "N V"], rules: Rules) -> Choice:
+    def read(self, logits: Float[Tensor, "N V"], rules: Rules, first: int) -> Candidates:
         """Take the likeliest token of every hypothesis, or draw one."""
-        count, position = len(self.ids), self.ids.size(-1)
-        logits = logits.view(count, -1, logits.size(-1))
-        if position == 0:
-            logits = logits.expand(-1, self.width, -1)
+        position = self.ids.size(-1)
+        alive = self.width if position else 1
+        count = len(logits) // alive
+        own = slice(first, first + count)
+        logits = logits.view(count, alive, -1).expand(-1, self.width, -1)
         totals = log_totals(logits.flatten(0, 1)).view(count, -1)
         # Only a penalty changes scores of tokens that may be chosen.
         is_changed = self.settings.repetition_penalty != 1.0 or position == 0
-        scores = rules.apply(logits.clone() if is_changed else logits, self.ids)
+        scores = rules.apply(logits.clone() if is_changed else logits, self.ids[own], first)
         if self.settings.temperature:
-            chosen = self._drawn(scores)
+            chosen = self._drawn(scores, self.generators[own])
         else:
             chosen = best_scores(scores.flatten(0, 1), 1).ids.view(count, -1)
-        found = logits.gather(-1, chosen.unsqueeze(-1)).squeeze(-1) - totals
+        chosen = chosen.unsqueeze(-1)
+        return Candidates(chosen, logits.gather(-1, chosen) - totals.unsqueeze(-1))
+
+    def choose(self, found: Candidates, rules: Rules) -> Choice:
+        """Go on with the one token of every hypothesis."""
+        position = self.ids.size(-1)
+        chosen, log_probs = found.ids.squeeze(-1), found.log_probs.squeeze(-1)
         is_free = ~(self.has_ended | rules.forced(position).to(chosen.device).unsqueeze(-1))
-        found = torch.where(is_free, found, 0.0)
+        log_probs = torch.where(is_free, log_probs, 0.0)
         chosen = torch.where(self.has_ended, self.ends[0], chosen)
         self.ids = torch.cat((self.ids, chosen.unsqueeze(-1)), -1)
-        self.log_probs = torch.cat((self.log_probs, found.unsqueeze(-1)), -1)
+        self.log_probs = torch.cat((self.log_probs, log_probs.unsqueeze(-1)), -1)
         self.has_ended |= torch.isin(chosen, self.ends)
         is_done = self.has_ended.all(-1)
         if position + 1 == self.settings.max_tokens:
@@ -125,7 +167,9 @@ class Single:
         self.has_ended = kept(self.has_ended, order)
         self.generators = [self.generators[i] for i in order]
 
-    def _drawn(self, scores: Float[Tensor, "B W V"]) -> Int[Tensor, "B W"]:
+    def _drawn(
+        self, scores: Float[Tensor, "B W V"], generators: Sequence[torch.Generator]
+    ) -> Int[Tensor, "B W"]:
         """Draw from what is left of the distribution; each sequence has its own numbers."""
         scores = scores.double() / self.settings.temperature
         if 0 < self.settings.top_k < scores.size(-1):
@@ -138,7 +182,7 @@ class Single:
             scores = scores.masked_fill(is_spare.gather(-1, index.argsort(-1)), -torch.inf)
         drawn = [
             torch.multinomial(own.softmax(-1).cpu(), 1, generator=generator)
-            for own, generator in zip(scores, self.generators, strict=True)
+            for own, generator in zip(scores, generators, strict=True)
         ]
         return torch.stack(drawn).squeeze(-1).to(scores.device)
 
@@ -149,10 +193,19 @@ class Beam:
     The arithmetic is the reference library's: candidates are twice the beam (one more beam for
     each further end token), only those among the first `num_beams` may end, and ended ones are
     ranked by their penalized scores.
+
+    Args:
+        settings: Of the search.
+        sequences: How many.
+        device: Where the logits are.
+        spare: Candidates to keep beyond those, for some may be held back.
     """
 
-    def __init__(self, settings: SearchSettings, sequences: int, device: torch.device) -> None:
+    def __init__(
+        self, settings: SearchSettings, sequences: int, device: torch.device, *, spare: int = 0
+    ) -> None:
         self.settings = settings
+        self.spare = spare
         self.width = settings.num_beams
         self.ends = torch.tensor(settings.end_ids, device=device)
         self.candidates = max(2, 1 + len(settings.end_ids)) * self.width
@@ -167,46 +220,52 @@ class Beam:
         self.ended_lengths = torch.zeros(shape, dtype=torch.int64, device=device)
         self.may_improve = torch.ones(sequences, dtype=torch.bool, device=device)
 
-    def choose(self, logits: Float[Tensor, "N V"], rules: Rules) -> Choice:
-        """Choose the best continuations of each sequence's hypotheses."""
-        count, alive, position = self.ids.shape
-        totals = log_totals(logits)
-        scores = logits.view(count, alive, -1)
+    def read(self, logits: Float[Tensor, "N V"], rules: Rules, first: int) -> Candidates:
+        """Keep the best tokens of every hypothesis, as many as could be chosen."""
+        alive, position = self.ids.shape[1:]
+        totals = log_totals(logits).unsqueeze(-1)
         if not rules.only_forbid(position):
             # Rules speak of log-probabilities.
-            scores = scores - totals.view(count, alive, 1)
-            totals = torch.zeros_like(totals)
-        scores = rules.apply(scores, self.ids)
-        best, tokens, parents = self._best(scores, totals.view(count, alive))
+            logits, totals = logits - totals, torch.zeros_like(totals)
+        scores = logits.view(-1, alive, logits.size(-1))
+        rules.apply(scores, self.ids[first : first + len(scores)], first)
+        best = best_scores(logits, min(self.candidates + self.spare, logits.size(-1)))
+        shape = (len(scores), alive, -1)
+        return Candidates(best.ids.view(shape), (best.scores - totals).view(shape))
+
+    def choose(self, found: Candidates, rules: Rules) -> Choice:
+        """Choose the best continuations of each sequence's hypotheses."""
+        return self.choose_lowered(found, None)
+
+    def choose_lowered(self, found: Candidates, lowered: Float[Tensor, "B W C"] | None) -> Choice:
+        """Choose the best continuations, some of them held back.
+
+        Args:
+            found: Candidates of every hypothesis.
+            lowered: What is taken off each candidate when it is chosen; its score stays its own.
+        """
+        position, most = self.ids.size(-1), found.ids.size(-1)
+        totals = (found.log_probs + self.scores.unsqueeze(-1)).flatten(1)
+        ranks = totals if lowered is None else totals - lowered.flatten(1)
+        # A vocabulary smaller than the candidates leaves some empty.
+        spare = max(self.candidates - totals.size(1), 0)
+        pad = torch.nn.functional.pad
+        ranks, totals = (pad(x, (0, spare), value=2 * NOTHING) for x in (ranks, totals))
+        tokens, own = (pad(x.flatten(1), (0, spare)) for x in (found.ids, found.log_probs))
+        chosen = ranks.topk(self.candidates)
+        ranks, places = chosen.values, chosen.indices
+        best, tokens, own = (x.gather(1, places) for x in (totals, tokens, own))
+        parents = places.div(most, rounding_mode="floor").clamp(max=self.ids.size(1) - 1)
         ids = torch.cat((_taken(self.ids, parents), tokens.unsqueeze(-1)), -1)
-        own = scores.flatten(1).gather(1, parents * scores.size(-1) + tokens)
-        own = own - totals.view(count, alive).gather(1, parents)
         probs = torch.cat((_taken(self.log_probs, parents), own.unsqueeze(-1)), -1)
         is_last = position + 1 == self.settings.max_tokens
         stops = torch.isin(tokens, self.ends) | is_last
-        going = (best + stops * NOTHING).topk(self.width)
+        going = (ranks + stops * NOTHING).topk(self.width).indices
         self._end(best, stops, ids, probs, position + 1)
-        self.scores = going.values
-        self.ids, self.log_probs = _taken(ids, going.indices), _taken(probs, going.indices)
+        self.scores = (best + stops * NOTHING).gather(1, going)
+        self.ids, self.log_probs = _taken(ids, going), _taken(probs, going)
         is_done = self._is_done(position + 1) | is_last
-        return Choice(tokens.gather(1, going.indices), parents.gather(1, going.indices), is_done)
-
-    def _best(
-        self, scores: Float[Tensor, "B W V"], log_sums: Float[Tensor, "B W"]
-    ) -> tuple[Float[Tensor, "B C"], Int[Tensor, "B C"], Int[Tensor, "B C"]]:
-        """Give the best candidates: their scores, their last tokens, whom they go on from."""
-        most = min(self.candidates, scores.size(-1))
-        found = best_scores(scores.flatten(0, 1), most)
-        values, tokens = (x.view(*scores.shape[:2], most) for x in (found.scores, found.ids))
-        totals = (values + (self.scores - log_sums).unsqueeze(-1)).flatten(1)
-        # A vocabulary smaller than the candidates leaves some empty.
-        totals = torch.nn.functional.pad(
-            totals, (0, max(self.candidates - totals.size(1), 0)), value=2 * NOTHING
-        )
-        tokens = torch.nn.functional.pad(tokens.flatten(1), (0, totals.size(1) - tokens[0].numel()))
-        best = totals.topk(self.candidates)
-        parents = best.indices.div(most, rounding_mode="floor").clamp(max=scores.size(1) - 1)
-        return best.values, tokens.gather(1, best.indices), parents
+        return Choice(tokens.gather(1, going), parents.gather(1, going), is_done)
 
     def _end(
         self,

@@ -50,13 +50,14 @@ class Rules:
         return not (has_penalty or bool(self.forced(position).any()))
 
     def apply(
-        self, scores: Float[Tensor, "B W V"], written: Int[Tensor, "B W T"]
+        self, scores: Float[Tensor, "B W V"], written: Int[Tensor, "B W T"], first: int
     ) -> Float[Tensor, "B W V"]:
         """Change scores in place: minus infinity for what may not come, 0 for what has to.
 
         Args:
-            scores: Logits or log-probabilities of the next token.
-            written: Of every hypothesis.
+            scores: Logits or log-probabilities of the next token, of some sequences.
+            written: Of every hypothesis of them.
+            first: Number of the first of these sequences.
         """
         settings, position = self.settings, written.size(-1)
         if len(self.suppressed):
@@ -71,7 +72,7 @@ class Rules:
             _force(scores, settings.forced_first_id)
         if position == settings.max_tokens - 1 and settings.forced_last_id is not None:
             _force(scores, settings.forced_last_id)
-        for row, prefix in enumerate(self.prefixes):
+        for row, prefix in enumerate(self.prefixes[first : first + len(scores)]):
             if position < len(prefix):
                 _force(scores[row], prefix[position])
         return scores

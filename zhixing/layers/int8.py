@@ -5,7 +5,7 @@ A weight is int8. What multiplies it depends on the machine, and is the fastest 
 - with AMX tiles, inputs rounded to bfloat16: rounding them to int8 takes as long as the product;
   but where the weight is that of a vocabulary, reading it from memory is what takes the time, and
   int8 is half of it;
-- with VNNI, inputs rounded to int8, row by row;
+- with VNNI, inputs rounded to eight bits, row by row;
 - otherwise the arithmetic of the second, in float32.
 
 The kernels are private operators of torch. Each is tried once, on numbers that include the extreme
@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import torch
-from jaxtyping import Float, Int8
+from jaxtyping import Float, Int8, UInt8
 from torch import Tensor
 from torch.nn import functional
 
@@ -25,20 +25,27 @@ from zhixing.layers.packed import can_pack, multiply_packed, pack
 LARGEST = 127
 
 # uint8 activations are what every x86 kernel takes natively: signed ones cost a factor of 100 on
-# AVX-512 without AMX, and save nothing with it.
-ZERO_POINT = 128
+# AVX-512 without AMX, and save nothing with it. Less this, they are int8.
+MIDDLE = 128
 
-# Measured with 384 to 1536 columns: below, the prepacked kernel's fixed cost of about 25 us a call
-# exceeds what the packing saves (AVX-512 VNNI), or the two are equal (AMX).
+# The prepacked kernel costs some 25 us a call; the other one reads the weight slowly as soon as
+# there are two rows. Measured with AVX-512 VNNI and 384 x 384 to 2048 x 512 numbers: the other one
+# is faster for one row, and for fewer rows than this where the weight is smaller than that.
 FEW_ROWS = 32
+SMALL = 1 << 18
 
 # Numbers in a weight from which on half the bytes count for more than rounding the rows, with
 # tiles: of 30 million, 32 rows take 4.5 ms instead of 6.5 on one core, one row 2.4 instead of 5.3.
 LARGE = 1 << 23
 
-# Numbers that are quantized at once: 1 MB of float32, which stays in a core's second-level cache
+# Numbers that are worked on at once: 1 MB of float32, which stays in a core's second-level cache
 # from one elementwise pass to the next. Half of it loses to the cost of more calls.
 BLOCK_SIZE = 256 * 1024
+
+# Steps between the smallest and the largest number of a row.
+STEPS = 255
+# Keeps the steps of a row of equal numbers apart from zero, as the kernel does that rounds rows.
+SMALLEST_RANGE = 1e-8
 
 # Stands in for the scale of a row of zeros.
 SMALLEST_SCALE = 1e-30
@@ -49,12 +56,12 @@ class Int8Rows:
     """Rows of numbers as `values * scale + offset`, with one scale and one offset a row.
 
     Attributes:
-        values: Between -127 and 127.
+        values: Between 0 and 255, or 128 less.
         scale: What one step is worth.
-        offset: The middle between the row's smallest and largest number.
+        offset: The row's smallest number; what is added to a value of zero.
     """
 
-    values: Int8[Tensor, "N I"]
+    values: UInt8[Tensor, "N I"] | Int8[Tensor, "N I"]
     scale: Float[Tensor, "N 1"]
     offset: Float[Tensor, "N 1"]
 
@@ -81,11 +88,13 @@ class Kernels:
             before the other two.
         many: `onednn.qlinear_pointwise` with a prepacked weight; for many rows.
         few: `torch._int_mm`; for few rows.
+        rows: `quantized.embedding_bag_byte_prepack`; rounds rows in one call instead of ten.
     """
 
     bfloat16: bool
     many: bool
     few: bool
+    rows: bool
 
 
 @dataclass(frozen=True)
@@ -127,7 +136,8 @@ def quantize_rows(x: Float[Tensor, "N I"]) -> Int8Rows:
     """Round every row to 255 steps between its smallest and its largest number.
 
     Rounding is to the nearest, a tie to the even. A row depends on itself alone, so a neighbour in
-    the batch changes nothing. A row that holds NaN or infinity has a scale that is not finite.
+    the batch changes nothing. A row that holds NaN or infinity has an offset that is not finite.
+    Steps are even where the range of a row is above 1e-5; below, they are that much larger.
 
     The range is that of the row, not one that is even about zero: what comes out of a norm or an
     activation is lopsided, and a single channel often sets its range. On MiniLM this divides the
@@ -135,25 +145,29 @@ def quantize_rows(x: Float[Tensor, "N I"]) -> Int8Rows:
 
     Example:
         >>> quantize_rows(torch.tensor([[0.0, 1.0, 4.0]])).values
-        tensor([[-127,  -64,  127]], dtype=torch.int8)
+        tensor([[  0,  64, 255]], dtype=torch.uint8)
     """
-    num_rows, width = x.shape
     x = x.detach().float()
-    values = torch.empty(num_rows, width, dtype=torch.int8, device=x.device)
-    scale = torch.empty(num_rows, 1, device=x.device)
-    offset = torch.empty(num_rows, 1, device=x.device)
-    at_once = max(1, BLOCK_SIZE // max(1, width))
-    room = torch.empty(min(num_rows, at_once), width, device=x.device)
-    for start in range(0, num_rows, at_once):
-        block = slice(start, start + at_once)
-        part = x[block]
-        largest, smallest = part.amax(dim=-1, keepdim=True), part.amin(dim=-1, keepdim=True)
-        step = torch.sub(largest, smallest, out=scale[block])
-        step.div_(2 * LARGEST).clamp_min_(SMALLEST_SCALE)
-        middle = torch.lerp(smallest, largest, 0.5, out=offset[block])
-        scratch = torch.sub(part, middle, out=room[: len(part)])
-        values[block].copy_(scratch.div_(step).round_())
-    return Int8Rows(values, scale, offset)
+    # The kernel sets floats behind each row, which have to stand at whole places.
+    suits_kernel = x.is_cpu and x.size(1) % 4 == 0 and usable_kernels().rows
+    return _rounded_at_once(x) if suits_kernel else _rounded_plainly(x)
+
+
+def _rounded_plainly(x: Float[Tensor, "N I"]) -> Int8Rows:
+    largest, smallest = x.amax(dim=-1, keepdim=True), x.amin(dim=-1, keepdim=True)
+    width = largest - smallest
+    values = ((x - smallest) * (STEPS / (width + SMALLEST_RANGE))).round_()
+    return Int8Rows(values.nan_to_num_(0.0).to(torch.uint8), width / STEPS, smallest)
+
+
+def _rounded_at_once(x: Float[Tensor, "N I"]) -> Int8Rows:
+    """Round rows by a kernel that sets two float32 behind each row: the scale and the offset."""
+    size = x.size(1)
+    whole = torch.ops.quantized.embedding_bag_byte_prepack(x)
+    scale, smallest = whole[:, size:].view(torch.float32).split(1, 1)
+    # The kernel passes over what is not a number; times zero, that is still none.
+    offset = torch.addmv(smallest.squeeze(1), x, x.new_zeros(size)).unsqueeze(1)
+    return Int8Rows(whole[:, :size].contiguous(), scale, offset)
 
 
 def prepare(
@@ -188,6 +202,12 @@ def is_large(weight: Tensor | None) -> bool:
     return weight is None or weight.numel() >= LARGE
 
 
+def _is_for_few(num_rows: int, weight: Tensor) -> bool:
+    """Tell whether the kernel for few rows is the faster one."""
+    size = weight.numel()
+    return size < LARGE and (num_rows == 1 or (num_rows < FEW_ROWS and size < SMALL))
+
+
 def multiply(x: Float[Tensor, "N I"], factor: Factor) -> Float[Tensor, "N O"]:
     """Give x times the transposed weight plus the bias, by the fastest kernel for so many rows.
 
@@ -201,15 +221,16 @@ def multiply(x: Float[Tensor, "N I"], factor: Factor) -> Float[Tensor, "N O"]:
     if factor.widened is not None:
         product = multiply_packed(x, factor.widened, factor.bias)
         return product if x.dtype == torch.float32 else product.to(x.dtype)
-    num_rows, weight = len(x), factor.weight
-    if not num_rows:
+    weight = factor.weight
+    if not len(x):
         return x.new_zeros(0, len(factor.scale))
     rows = quantize_rows(x)
-    if factor.packed is not None and (weight is None or num_rows >= FEW_ROWS or is_large(weight)):
+    if factor.packed is not None and (weight is None or not _is_for_few(len(x), weight)):
         product = _multiply_many(rows.values, factor)
     elif weight is None:
         raise ValueError("the factor holds neither a weight nor one that is packed")
-    elif num_rows < FEW_ROWS and x.device.type == "cpu" and usable_kernels().few:
+    elif x.is_cpu and usable_kernels().few and _is_for_few(len(x), weight):
+        rows = _signed(rows)
         product = torch._int_mm(rows.values, weight.t()) * factor.scale
     else:
         product = _multiply_portably(rows.values, weight) * factor.scale
@@ -256,6 +277,7 @@ def usable_kernels() -> Kernels:
         bfloat16=can_pack(torch.bfloat16),
         many=_is_right_for_many(values, weight, expected),
         few=_is_right_for_few(values, weight, expected),
+        rows=_rounds_rightly(values),
     )
 
 
@@ -264,7 +286,9 @@ def _is_right_for_many(values: Tensor, weight: Tensor, expected: Tensor) -> bool
         zero_points = torch.zeros(len(weight), dtype=torch.int64)
         ones = torch.ones(len(weight))
         factor = Factor(weight, ones, None, ones, packed=_pack(weight), zero_points=zero_points)
-        return torch.equal(_multiply_many(values, factor), expected)
+        # Unsigned factors may be twice as large.
+        raised = expected + (LARGEST * weight.long().sum(-1)).float()
+        return torch.equal(_multiply_many((values.int() + LARGEST).to(torch.uint8), factor), raised)
     except (AttributeError, RuntimeError):
         return False
 
@@ -279,18 +303,32 @@ def _is_right_for_few(values: Tensor, weight: Tensor, expected: Tensor) -> bool:
         return False
 
 
+def _rounds_rightly(values: Tensor) -> bool:
+    x = torch.cat((values.float() / 7, torch.full((1, values.size(1)), 3.0)))
+    try:
+        found, wanted = _rounded_at_once(x), _rounded_plainly(x)
+    except (AttributeError, RuntimeError):
+        return False
+    # Where a product lies halfway between two steps, either may be taken.
+    return (
+        torch.equal(found.offset, wanted.offset)
+        and torch.allclose(found.scale, wanted.scale)
+        and int((found.values.int() - wanted.values.int()).abs().max()) <= 1
+        and bool((found.values == wanted.values).double().mean() > 0.99)
+    )
+
+
 def _pack(weight: Int8[Tensor, "O I"]) -> Tensor:
     packed: Tensor = torch.ops.onednn.qlinear_prepack(weight, None)
     return packed
 
 
-def _multiply_many(values: Int8[Tensor, "N I"], factor: Factor) -> Float[Tensor, "N O"]:
+def _multiply_many(values: UInt8[Tensor, "N I"], factor: Factor) -> Float[Tensor, "N O"]:
     """Multiply by the packed weight, which the kernel also scales."""
-    unsigned = values.view(torch.uint8) + ZERO_POINT
     product: Tensor = torch.ops.onednn.qlinear_pointwise.default(
-        unsigned,
+        values,
         1.0,
-        ZERO_POINT,
+        0,
         factor.packed,
         factor.scale,
         factor.zero_points,
@@ -305,8 +343,14 @@ def _multiply_many(values: Int8[Tensor, "N I"], factor: Factor) -> Float[Tensor,
     return product
 
 
+def _signed(rows: Int8Rows) -> Int8Rows:
+    """Write the same rows with values from -128 to 127, which one of the kernels asks for."""
+    values = rows.values.bitwise_xor(MIDDLE).view(torch.int8)
+    return Int8Rows(values, rows.scale, torch.add(rows.offset, rows.scale, alpha=MIDDLE))
+
+
 def _multiply_portably(
-    values: Int8[Tensor, "N I"], weight: Int8[Tensor, "O I"]
+    values: UInt8[Tensor, "N I"], weight: Int8[Tensor, "O I"]
 ) -> Float[Tensor, "N O"]:
     """Multiply in float32, where every factor is exact and a sum is within a rounding or two."""
     # Autocast would have the sums in float16, which ends at 65504.

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from zhixing.errors import ConfigError
 from zhixing.layers.attention import attend, attend_plainly
+from zhixing.layers.cells import attend_to_cells
 from zhixing.layers.dropout import Noise
-from zhixing.layers.fused import fused_attention
 from zhixing.layers.positions import PositionBias, Rotary
 from zhixing.layers.ragged import position_numbers
 from zhixing.layers.tap import Tap
@@ -155,24 +155,12 @@ class MultiHeadAttention(nn.Module):
     def attend_to_cells(
         self,
         query: Float[Tensor, "N H K"],
-        keys: Float[Tensor, "B H S K"],
-        values: Float[Tensor, "B H S K"],
+        keys: Float[Tensor, "S B H K"],
+        values: Float[Tensor, "S B H K"],
         mask: Float[Tensor, "#B #H #W S"] | None,
     ) -> Float[Tensor, "N D"]:
-        """Let the hypotheses of each sequence attend to cells that they share.
-
-        Args:
-            query: Those of the first sequence first, equally many of each.
-            keys: Of each sequence's cells.
-            values: Of each sequence's cells.
-            mask: What is added to scores, in any float type.
-        """
-        if mask is not None:
-            mask = mask.to(query.dtype)
-        count = len(keys)
-        own = query.view(count, -1, self.num_heads, self.head_size).transpose(1, 2)
-        result = fused_attention(own, keys, values, mask=mask, is_causal=False)
-        joined: Tensor = self.output(result.transpose(1, 2).reshape(len(query), -1))
+        """Let the hypotheses of each sequence attend to cells that they share; see `cells`."""
+        joined: Tensor = self.output(attend_to_cells(query, keys, values, mask).flatten(1))
         return joined
 
     def forward(

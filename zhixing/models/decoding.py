@@ -1,7 +1,7 @@
 """Where a decoder stands: what `Transformer.start` gives and `Transformer.step` goes on from."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from jaxtyping import Int
 from torch import Tensor
@@ -31,13 +31,16 @@ class DecoderState:
         """Start with nothing written, and one hypothesis a sequence."""
         like = next(one.keys for one in remembered if one is not None)
         sequences = len(memory.lengths)
-        empty = LayerCache.empty(like[:, :, 0], sequences=sequences)
+        empty = LayerCache.empty(like[0], sequences=sequences)
         ancestry = Ancestry.empty(sequences, memory.values.dtype, memory.values.device)
         return cls([empty] * len(remembered), remembered, ancestry)
 
     def descend(self, parents: Int[Tensor, "B W"]) -> None:
         """Go on from other hypotheses: for each sequence, which of its present ones."""
         self.ancestry.descend(parents)
+        cells = self.ancestry.thin_out()
+        if cells is not None:
+            self.caches = [cache.take(cells) for cache in self.caches]
 
     def keep(self, order: Sequence[int]) -> None:
         """Go on with some of the sequences, in this order.
@@ -52,8 +55,5 @@ class DecoderState:
             return
         mask = None if first.mask is None else kept(first.mask, order)
         self.remembered = [
-            None
-            if one is None
-            else replace(one, keys=kept(one.keys, order), values=kept(one.values, order), mask=mask)
-            for one in self.remembered
+            None if one is None else one.keep(order, mask) for one in self.remembered
         ]

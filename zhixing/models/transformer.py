@@ -178,21 +178,21 @@ class Transformer(nn.Module):
 
     def step(
         self, ids: Int[Tensor, " N"], state: DecoderState
-    ) -> tuple[Float[Tensor, "N V"], DecoderState]:
-        """Read one token of every hypothesis, and give the logits of the next.
+    ) -> tuple[Float[Tensor, "N D"], DecoderState]:
+        """Read one token of every hypothesis, and give what `next_logits` scores the next by.
 
         Args:
             ids: One a hypothesis, those of the first sequence first.
             state: It is consumed.
 
         Raises:
-            ConfigError: If the model has no decoder or no head on it.
+            ConfigError: If the model has no decoder.
         """
         decoder, embedding = self._decoder_parts()
         x = embedding.at(ids, state.ancestry.position)
         state.ancestry.grow()
         x, caches = decoder.step(x, state.caches, state.ancestry, state.remembered)
-        return self.next_logits(x), DecoderState(caches, state.remembered, state.ancestry)
+        return x, DecoderState(caches, state.remembered, state.ancestry)
 
     def next_logits(self, states: Float[Tensor, "N D"]) -> Float[Tensor, "N V"]:
         """Score every entry of the vocabulary as the token after each of some positions.
@@ -201,6 +201,15 @@ class Transformer(nn.Module):
             ConfigError: If the model has no head for it.
         """
         return self.head_of_next()(states)
+
+    @property
+    def num_tokens(self) -> int:
+        """Tell how many tokens the next one is chosen from.
+
+        Raises:
+            ConfigError: If the model has no head for it.
+        """
+        return self.head_of_next().output.out_features
 
     def head_of_next(self) -> NextTokenHead:
         """Give the head that scores the next token, for a loss that never holds all scores.

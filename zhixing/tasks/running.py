@@ -115,6 +115,7 @@ def each_batch(
     device: torch.device,
     precision: str,
     budget: int = 0,
+    side_by_side: bool = True,
 ) -> list[tuple[list[int], Result]]:
     """Compute something of all examples, those of like size together, without gradients.
 
@@ -124,6 +125,7 @@ def each_batch(
         device: Where to compute.
         precision: Of the matrix products.
         budget: Tokens a batch; 0 for what suits the device.
+        side_by_side: Compute a batch a core; otherwise all cores share each.
 
     Returns:
         The examples of each batch and what was computed of them, the longest first.
@@ -137,7 +139,7 @@ def each_batch(
             return compute(rows)
 
     with mixed_precision(device, precision):
-        results = _side_by_side(within, batches, device)
+        results = _computed(within, batches, device, side_by_side)
     return list(zip(batches, results, strict=True))
 
 
@@ -163,12 +165,15 @@ def _pool(workers: int, share: int, process: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(workers, initializer=partial(torch.set_num_threads, share))
 
 
-def _side_by_side(
-    compute: Callable[[list[int]], Result], batches: list[list[int]], device: torch.device
+def _computed(
+    compute: Callable[[list[int]], Result],
+    batches: list[list[int]],
+    device: torch.device,
+    side_by_side: bool,
 ) -> list[Result]:
     """Compute batches, on a CPU one a core: cores that share a batch wait for one another."""
     threads = torch.get_num_threads()
-    workers = min(threads, len(batches)) if device.type == "cpu" else 1
+    workers = min(threads, len(batches)) if device.type == "cpu" and side_by_side else 1
     if workers < 2:
         return [compute(rows) for rows in batches]
     try:

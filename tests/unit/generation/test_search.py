@@ -41,6 +41,7 @@ class Table:
         self.rows = rows
         self.size = size
         self.state = Remembered([])
+        self.read: list[int] = []
 
     def start(self, inputs: list[int]) -> Remembered:
         self.state = Remembered([[[one]] for one in inputs])
@@ -52,7 +53,15 @@ class Table:
             text.append(token)
         even = [1.0 / self.size] * self.size
         rows = [self.rows.get(tuple(t), self.rows.get((-1, *t[2:]), even)) for t in flat]
-        return torch.tensor(rows).log(), state
+        return torch.tensor(rows), state
+
+    def next_logits(self, states: Tensor) -> Tensor:
+        self.read.append(len(states))
+        return states.log()
+
+    @property
+    def num_tokens(self) -> int:
+        return self.size
 
 
 # After 2 the likeliest path is 0.5 * 0.4; after 3 it is 0.4 * 0.9, which greedy never sees.

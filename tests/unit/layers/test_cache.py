@@ -27,7 +27,7 @@ def _ancestry(sequences: int) -> Ancestry:
 
 def test_an_empty_cache_remembers_nothing() -> None:
     keys, values = _empty(3).cells
-    assert keys.shape == values.shape == (3, HEADS, 0, SIZE)
+    assert keys.shape == values.shape == (0, 3, HEADS, SIZE)
     assert keys.dtype == torch.float64
 
 
@@ -35,8 +35,8 @@ def test_what_was_added_comes_back_by_sequence() -> None:
     first, second = _new(2, 0), _new(4, 1)
     cache = _empty(2).append(*first).append(*second)
     for found, one, other in zip(cache.cells, first, second, strict=True):
-        assert torch.equal(found[0], torch.stack((one[0], other[0], other[1]), 1))
-        assert torch.equal(found[1], torch.stack((one[1], other[2], other[3]), 1))
+        assert torch.equal(found[:, 0], torch.stack((one[0], other[0], other[1])))
+        assert torch.equal(found[:, 1], torch.stack((one[1], other[2], other[3])))
 
 
 def test_many_steps_make_few_copies() -> None:
@@ -46,17 +46,20 @@ def test_many_steps_make_few_copies() -> None:
         cache = cache.append(*_new(1, step))
         rooms.append(cache.keys.untyped_storage().data_ptr())
     moves = sum(before != after for before, after in zip(rooms, rooms[1:], strict=False))
-    assert cache.keys.size(2) <= 2 * 200
+    assert len(cache.keys) <= 2 * 200
     assert moves <= 4
-    expected = torch.cat([_new(1, step)[0] for step in range(200)]).transpose(0, 1)
-    assert torch.equal(cache.cells[0][0], expected)
+    expected = torch.cat([_new(1, step)[0] for step in range(200)])
+    assert torch.equal(cache.cells[0][:, 0], expected)
 
 
 def test_sequences_that_end_leave_and_others_take_their_places() -> None:
     key, value = _new(4, 0)
     cache = _empty(4).append(key, value).keep([0, 3, 2])
-    assert torch.equal(cache.cells[0][:, :, 0], key[[0, 3, 2]])
-    assert torch.equal(cache.cells[1][:, :, 0], value[[0, 3, 2]])
+    assert torch.equal(cache.cells[0][0], key[[0, 3, 2]])
+    assert torch.equal(cache.cells[1][0], value[[0, 3, 2]])
+    more = _new(3, 1)
+    cache = cache.append(*more)
+    assert torch.equal(cache.cells[0], torch.stack((key[[0, 3, 2]], more[0])))
 
 
 def test_what_stays_in_its_place_is_not_copied() -> None:
@@ -110,8 +113,8 @@ def test_a_memory_of_equal_lengths_needs_no_mask() -> None:
     assert spare_mask((2, 2), torch.float64, CPU) is None
     key, value = _new(4, 0)
     remembered = Remembered.of(key, value, (2, 2), None)
-    assert torch.equal(remembered.keys[1], key[2:].transpose(0, 1))
-    assert torch.equal(remembered.values[0], value[:2].transpose(0, 1))
+    assert torch.equal(remembered.keys[:, 1], key[2:])
+    assert torch.equal(remembered.values[:, 0], value[:2])
 
 
 def test_spare_positions_of_a_memory_are_hidden() -> None:
@@ -120,6 +123,13 @@ def test_spare_positions_of_a_memory_are_hidden() -> None:
     assert mask[:, 0, 0].tolist() == [[0, HIDDEN, HIDDEN], [0, 0, 0]]
     key, value = _new(4, 0)
     remembered = Remembered.of(key, value, (1, 3), mask)
-    assert torch.equal(remembered.keys[0, :, 0], key[0])
-    assert torch.equal(remembered.keys[1], key[1:].transpose(0, 1))
-    assert torch.equal(remembered.values[1], value[1:].transpose(0, 1))
+    assert torch.equal(remembered.keys[0, 0], key[0])
+    assert torch.equal(remembered.keys[:, 1], key[1:])
+    assert torch.equal(remembered.values[:, 1], value[1:])
+
+
+def test_a_memory_keeps_some_sequences() -> None:
+    key, value = _new(6, 0)
+    remembered = Remembered.of(key, value, (2, 2, 2), None).keep([2, 1], None)
+    assert torch.equal(remembered.keys[:, 0], key[4:])
+    assert torch.equal(remembered.values[:, 1], value[2:4])

@@ -12,8 +12,10 @@ from torch.nn import functional
 
 from zhixing.layers import int8, packed
 from zhixing.layers.int8 import (
-    BLOCK_SIZE,
     FEW_ROWS,
+    LARGE,
+    SMALL,
+    STEPS,
     Factor,
     Kernels,
     multiply,
@@ -24,7 +26,7 @@ from zhixing.layers.int8 import (
     usable_kernels,
 )
 
-NONE = Kernels(bfloat16=False, many=False, few=False)
+NONE = Kernels(bfloat16=False, many=False, few=False, rows=False)
 PROBED = usable_kernels()
 INT8 = replace(PROBED, bfloat16=False)
 
@@ -85,26 +87,35 @@ def test_a_weight_is_rounded_to_127_steps_on_each_side_of_zero() -> None:
     torch.testing.assert_close(rounded.scale, torch.tensor([0.01, 0.2]))
 
 
+@pytest.fixture(params=[True, False], ids=["at once", "plainly"])
+def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param and not PROBED.rows:
+        pytest.skip("this torch has no kernel that rounds rows")
+    choose(monkeypatch, replace(PROBED, rows=request.param))
+
+
+@pytest.mark.usefixtures("either_way")
 def test_a_row_is_rounded_between_its_smallest_and_largest_number() -> None:
-    rows = quantize_rows(torch.tensor([[-1.0, 0.0, 2.0, 4.08]]))
-    assert rows.values.tolist() == [[-127, -77, 23, 127]]
-    assert rows.scale.item() == pytest.approx(5.08 / 254)
-    assert rows.offset.item() == pytest.approx(1.54)
+    rows = quantize_rows(torch.tensor([[-1.0, 0.0, 2.0, 4.1]]))
+    assert rows.values.tolist() == [[0, 50, 150, 255]]
+    assert rows.scale.item() == pytest.approx(5.1 / 255)
+    assert rows.offset.item() == -1.0
 
 
+@pytest.mark.usefixtures("either_way")
 def test_ties_go_to_the_even_value() -> None:
-    rows = quantize_rows(torch.tensor([[-127.0, 127.0, 0.5, 1.5, 2.5, -0.5]]))
-    assert rows.values.tolist() == [[-127, 127, 0, 2, 2, 0]]
+    rows = quantize_rows(torch.tensor([[0.0, 255.0, 0.5, 1.5, 2.5, 3.5]]))
+    assert rows.values.tolist() == [[0, 255, 0, 2, 2, 4]]
 
 
-def test_the_extremes_never_leave_the_range_of_127() -> None:
-    rows = quantize_rows(random(500, 33) * torch.logspace(-20, 20, 500).unsqueeze(1))
-    assert int(rows.values.min()) == -127
-    assert int(rows.values.max()) == 127
-    assert bool((rows.values.amax(-1) == 127).all())
-    assert bool((rows.values.amin(-1) == -127).all())
+@pytest.mark.usefixtures("either_way")
+def test_a_row_always_reaches_both_ends_of_the_range() -> None:
+    rows = quantize_rows(random(500, 33) * torch.logspace(-4, 20, 500).unsqueeze(1))
+    assert bool((rows.values.amax(-1) == STEPS).all())
+    assert bool((rows.values.amin(-1) == 0).all())
 
 
+@pytest.mark.usefixtures("either_way")
 def test_every_number_is_given_back_within_half_a_step() -> None:
     x = random(40, 64) + 3
     rows = quantize_rows(x)
@@ -112,6 +123,16 @@ def test_every_number_is_given_back_within_half_a_step() -> None:
     assert bool(((meant - x).abs() <= rows.scale * 0.5001).all())
 
 
+@pytest.mark.usefixtures("either_way")
+def test_a_row_of_hardly_any_range_is_given_back_within_its_range() -> None:
+    x = random(40, 64) * torch.logspace(-20, -5, 40).unsqueeze(1)
+    rows = quantize_rows(x)
+    meant = rows.values * rows.scale + rows.offset
+    width = x.amax(-1, keepdim=True) - x.amin(-1, keepdim=True)
+    assert bool(((meant - x).abs() <= width).all())
+
+
+@pytest.mark.usefixtures("either_way")
 def test_the_range_need_not_be_even_about_zero() -> None:
     x = random(20, 200).clamp(min=-0.17)
     rows = quantize_rows(x)
@@ -121,11 +142,37 @@ def test_the_range_need_not_be_even_about_zero() -> None:
     assert error < even_error / 3
 
 
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("value", [0.0, 5.0, -3.5])
 def test_a_row_of_equal_numbers_is_exact(value: float) -> None:
     rows = quantize_rows(torch.full((2, 8), value))
     assert rows.values.tolist() == [[0] * 8] * 2
     assert (rows.values * rows.scale + rows.offset).tolist() == [[value] * 8] * 2
+
+
+@pytest.mark.usefixtures("either_way")
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
+def test_a_row_that_is_not_finite_says_so(bad: float) -> None:
+    x = random(3, 8)
+    x[1, 2] = bad
+    rows = quantize_rows(x)
+    sound = rows.scale.isfinite() & rows.offset.isfinite()
+    assert sound.flatten().tolist() == [True, False, True]
+
+
+@pytest.mark.skipif(not PROBED.rows, reason="this torch has no kernel that rounds rows")
+@pytest.mark.parametrize("shape", [(1, 1), (3, 17), (40, 512), (129, 2048)])
+def test_the_kernel_that_rounds_rows_agrees_with_its_plain_twin(
+    shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = random(*shape) * 3 + 1
+    found = quantize_rows(x)
+    choose(monkeypatch, NONE)
+    plain = quantize_rows(x)
+    assert torch.equal(found.offset, plain.offset)
+    torch.testing.assert_close(found.scale, plain.scale)
+    assert int((found.values.int() - plain.values.int()).abs().max()) <= 1
+    assert float((found.values == plain.values).double().mean()) > 0.99
 
 
 def test_a_weight_of_zeros_stays_zero() -> None:
@@ -134,21 +181,15 @@ def test_a_weight_of_zeros_stays_zero() -> None:
     assert bool(rounded.scale.isfinite().all())
 
 
-def test_rows_that_do_not_fit_one_block_are_rounded_as_if_they_did() -> None:
-    width = 640
-    num_rows = 2 * BLOCK_SIZE // width + 3
-    x = random(num_rows, width)
+@pytest.mark.usefixtures("either_way")
+def test_a_row_is_rounded_as_if_it_were_alone() -> None:
+    x = random(1000, 640)
     rows = quantize_rows(x)
-    for i in (0, num_rows // 2, num_rows - 1):
+    for i in (0, 500, 999):
         alone = quantize_rows(x[i : i + 1])
         assert torch.equal(rows.values[i : i + 1], alone.values)
         assert torch.equal(rows.scale[i : i + 1], alone.scale)
         assert torch.equal(rows.offset[i : i + 1], alone.offset)
-
-
-def test_a_row_wider_than_a_block_is_still_one_row() -> None:
-    x = random(2, BLOCK_SIZE + 5)
-    assert quantize_rows(x).values.amax(-1).tolist() == [127, 127]
 
 
 def test_rounding_leaves_its_input_as_it_was() -> None:
@@ -238,6 +279,7 @@ def test_a_neighbour_in_the_batch_changes_nothing(num_rows: int) -> None:
 def test_few_and_many_rows_agree_across_the_border() -> None:
     factor = factor_of(24, 32)
     x = random(FEW_ROWS + 1, 32, seed=3)
+    assert factor.weight.numel() < SMALL
     few, many = multiply(x[: FEW_ROWS - 1], factor), multiply(x, factor)
     torch.testing.assert_close(few, many[: FEW_ROWS - 1], rtol=1e-5, atol=1e-5)
 
@@ -305,7 +347,9 @@ def test_strided_input_is_read_rightly() -> None:
 # The choice of a kernel
 
 
-def used(monkeypatch: pytest.MonkeyPatch, kernels: Kernels, num_rows: int) -> list[str]:
+def used(
+    monkeypatch: pytest.MonkeyPatch, kernels: Kernels, num_rows: int, outputs: int = 24
+) -> list[str]:
     """Say which products one multiplication calls."""
     calls: list[str] = []
 
@@ -323,16 +367,25 @@ def used(monkeypatch: pytest.MonkeyPatch, kernels: Kernels, num_rows: int) -> li
     watch(int8, "_multiply_many", "many")
     watch(int8, "_multiply_portably", "portable")
     watch(torch, "_int_mm", "few")
-    multiply(random(num_rows, 32), factor_of(24, 32))
+    multiply(random(num_rows, 32), factor_of(outputs, 32))
     return calls
 
 
 @pytest.mark.skipif(INT8 == NONE, reason="this processor has no int8 products that are right")
-@pytest.mark.parametrize(("num_rows", "kernel"), [(FEW_ROWS, "many"), (FEW_ROWS - 1, "few")])
-def test_many_rows_take_the_packed_kernel_and_few_the_other(
-    monkeypatch: pytest.MonkeyPatch, num_rows: int, kernel: str
+@pytest.mark.parametrize(
+    ("num_rows", "outputs", "kernel"),
+    [
+        (FEW_ROWS, 24, "many"),
+        (FEW_ROWS - 1, 24, "few"),
+        (2, SMALL // 32, "many"),
+        (1, SMALL // 32, "few"),
+        (1, LARGE // 32, "many"),
+    ],
+)
+def test_many_rows_take_the_packed_kernel_and_few_of_a_small_weight_the_other(
+    monkeypatch: pytest.MonkeyPatch, num_rows: int, outputs: int, kernel: str
 ) -> None:
-    assert used(monkeypatch, INT8, num_rows) == [kernel]
+    assert used(monkeypatch, INT8, num_rows, outputs) == [kernel]
 
 
 @pytest.mark.skipif(not PROBED.bfloat16, reason="this processor has no tiles")
@@ -368,6 +421,7 @@ def test_an_operator_that_refuses_is_not_used(monkeypatch: pytest.MonkeyPatch) -
         raise RuntimeError("no such engine")
 
     monkeypatch.setattr(int8, "_pack", refuse)
+    monkeypatch.setattr(int8, "_rounded_at_once", refuse)
     monkeypatch.setattr(packed, "pack", refuse)
     monkeypatch.setattr(torch, "_int_mm", refuse)
     assert usable_kernels() == NONE
@@ -409,7 +463,7 @@ def test_right_stand_ins_for_the_kernels_pass_the_probe(monkeypatch: pytest.Monk
     monkeypatch.setattr(int8, "_pack", lambda weight: weight)
     monkeypatch.setattr(int8, "_multiply_many", lambda v, f: exact(v, f.weight.t()).float())
     monkeypatch.setattr(int8, "can_pack", lambda dtype: True)
-    assert usable_kernels() == Kernels(bfloat16=True, many=True, few=True)
+    assert usable_kernels() == Kernels(bfloat16=True, many=True, few=True, rows=PROBED.rows)
 
 
 @pytest.mark.usefixtures("unprobed")

@@ -65,7 +65,7 @@ PROBED = usable_kernels()
 KERNELS = {
     "probed": PROBED,
     "int8": replace(PROBED, bfloat16=False),
-    "portable": Kernels(bfloat16=False, many=False, few=False),
+    "portable": Kernels(bfloat16=False, many=False, few=False, rows=False),
 }
 
 

@@ -8,13 +8,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from zhixing.generation.ranking import best_scores, log_totals
+from zhixing.generation.ranking import NOTHING, best_joined, best_scores, log_totals
 from zhixing.generation.rules import Rules
 from zhixing.generation.settings import SearchSettings
 from zhixing.layers.cache import kept
 from zhixing.layers.dropout import Noise
-
-NOTHING = -1e9
 
 
 @dataclass(frozen=True)
@@ -51,24 +49,25 @@ class Choice:
 
 @dataclass(frozen=True)
 class Candidates:
-    """Tokens that may come next, few of each hypothesis.
+    """Tokens that may come next, few of each sequence.
 
     Attributes:
         ids: Of the tokens.
+        parents: Which of its sequence's hypotheses each would go on from.
         log_probs: How likely each is.
     """
 
-    ids: Int[Tensor, "B W C"]
-    log_probs: Float[Tensor, "B W C"]
+    ids: Int[Tensor, "B C"]
+    parents: Int[Tensor, "B C"]
+    log_probs: Float[Tensor, "B C"]
 
     @classmethod
     def joined(cls, parts: "Sequence[Candidates]") -> "Candidates":
         """Put those of several sequences together, in order."""
         if len(parts) == 1:
             return parts[0]
-        return cls(
-            torch.cat([part.ids for part in parts]), torch.cat([part.log_probs for part in parts])
-        )
+        sides = zip(*((part.ids, part.parents, part.log_probs) for part in parts), strict=True)
+        return cls(*(torch.cat(side) for side in sides))
 
 
 @runtime_checkable
@@ -129,13 +128,14 @@ class Single:
             chosen = self._drawn(scores, self.generators[own])
         else:
             chosen = best_scores(scores.flatten(0, 1), 1).ids.view(count, -1)
-        chosen = chosen.unsqueeze(-1)
-        return Candidates(chosen, logits.gather(-1, chosen) - totals.unsqueeze(-1))
+        log_probs = logits.gather(-1, chosen.unsqueeze(-1)).squeeze(-1) - totals
+        parents = torch.arange(self.width, device=chosen.device).expand_as(chosen)
+        return Candidates(chosen, parents if position else torch.zeros_like(parents), log_probs)
 
     def choose(self, found: Candidates, rules: Rules) -> Choice:
         """Go on with the one token of every hypothesis."""
         position = self.ids.size(-1)
-        chosen, log_probs = found.ids.squeeze(-1), found.log_probs.squeeze(-1)
+        chosen, log_probs = found.ids, found.log_probs
         is_free = ~(self.has_ended | rules.forced(position).to(chosen.device).unsqueeze(-1))
         log_probs = torch.where(is_free, log_probs, 0.0)
         chosen = torch.where(self.has_ended, self.ends[0], chosen)
@@ -145,8 +145,7 @@ class Single:
         is_done = self.has_ended.all(-1)
         if position + 1 == self.settings.max_tokens:
             is_done = torch.ones_like(is_done)
-        parents = torch.arange(self.width, device=chosen.device).expand_as(chosen)
-        return Choice(chosen, parents if position else torch.zeros_like(parents), is_done)
+        return Choice(chosen, found.parents, is_done)
 
     def results(self, row: int) -> list[Hypothesis]:
         """Give the hypotheses of a sequence, likeliest first."""
@@ -221,41 +220,39 @@ class Beam:
         self.may_improve = torch.ones(sequences, dtype=torch.bool, device=device)
 
     def read(self, logits: Float[Tensor, "N V"], rules: Rules, first: int) -> Candidates:
-        """Keep the best tokens of every hypothesis, as many as could be chosen."""
+        """Keep the best continuations of each sequence's hypotheses, as many as may be chosen."""
         alive, position = self.ids.shape[1:]
         totals = log_totals(logits).unsqueeze(-1)
         if not rules.only_forbid(position):
             # Rules speak of log-probabilities.
             logits, totals = logits - totals, torch.zeros_like(totals)
         scores = logits.view(-1, alive, logits.size(-1))
-        rules.apply(scores, self.ids[first : first + len(scores)], first)
-        best = best_scores(logits, min(self.candidates + self.spare, logits.size(-1)))
-        shape = (len(scores), alive, -1)
-        return Candidates(best.ids.view(shape), (best.scores - totals).view(shape))
+        own = slice(first, first + len(scores))
+        rules.apply(scores, self.ids[own], first)
+        before = self.scores[own] - totals.view(-1, alive)
+        best = best_joined(scores, before, self.candidates + self.spare)
+        log_probs = best.scores - totals.view(-1, alive).gather(1, best.rows)
+        return Candidates(best.ids, best.rows, log_probs)
 
     def choose(self, found: Candidates, rules: Rules) -> Choice:
         """Choose the best continuations of each sequence's hypotheses."""
         return self.choose_lowered(found, None)
 
-    def choose_lowered(self, found: Candidates, lowered: Float[Tensor, "B W C"] | None) -> Choice:
+    def choose_lowered(self, found: Candidates, lowered: Float[Tensor, "B C"] | None) -> Choice:
         """Choose the best continuations, some of them held back.
 
         Args:
-            found: Candidates of every hypothesis.
+            found: Candidates of every sequence.
             lowered: What is taken off each candidate when it is chosen; its score stays its own.
         """
-        position, most = self.ids.size(-1), found.ids.size(-1)
-        totals = (found.log_probs + self.scores.unsqueeze(-1)).flatten(1)
-        ranks = totals if lowered is None else totals - lowered.flatten(1)
-        # A vocabulary smaller than the candidates leaves some empty.
-        spare = max(self.candidates - totals.size(1), 0)
-        pad = torch.nn.functional.pad
-        ranks, totals = (pad(x, (0, spare), value=2 * NOTHING) for x in (ranks, totals))
-        tokens, own = (pad(x.flatten(1), (0, spare)) for x in (found.ids, found.log_probs))
+        position = self.ids.size(-1)
+        totals = found.log_probs + self.scores.gather(1, found.parents)
+        ranks = totals if lowered is None else totals - lowered
         chosen = ranks.topk(self.candidates)
         ranks, places = chosen.values, chosen.indices
-        best, tokens, own = (x.gather(1, places) for x in (totals, tokens, own))
-        parents = places.div(most, rounding_mode="floor").clamp(max=self.ids.size(1) - 1)
+        best, tokens, own, parents = (
+            x.gather(1, places) for x in (totals, found.ids, found.log_probs, found.parents)
+        )
         ids = torch.cat((_taken(self.ids, parents), tokens.unsqueeze(-1)), -1)
         probs = torch.cat((_taken(self.log_probs, parents), own.unsqueeze(-1)), -1)
         is_last = position + 1 == self.settings.max_tokens

@@ -5,6 +5,10 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional
+
+# Stands for a score that nobody has.
+NOTHING = -1e9
 
 # Scores that are first reduced to their largest, which is vectorized; sorting is not.
 BLOCK = 128
@@ -25,28 +29,60 @@ class Best:
     ids: Int[Tensor, "N C"]
 
 
+@dataclass(frozen=True)
+class BestJoined:
+    """The largest scores of several rows together, for each of B groups of rows.
+
+    Attributes:
+        scores: What was added left out; `NOTHING` twice where a group has too few.
+        rows: Of which row of the group each is.
+        ids: Their places in that row.
+    """
+
+    scores: Float[Tensor, "B C"]
+    rows: Int[Tensor, "B C"]
+    ids: Int[Tensor, "B C"]
+
+
 def best_scores(scores: Float[Tensor, "N V"], count: int) -> Best:
-    """Give the `count` largest scores of every row; of equal ones, any.
+    """Give the `count` largest scores of every row, or all; of equal ones, any."""
+    nothing = scores.new_zeros(len(scores), 1)
+    best = best_joined(scores.unsqueeze(1), nothing, min(count, scores.size(-1)))
+    return Best(best.scores, best.ids)
+
+
+def best_joined(
+    scores: Float[Tensor, "B W V"], added: Float[Tensor, "B W"], count: int
+) -> BestJoined:
+    """Give the `count` largest scores of every group of rows, the largest first.
+
+    What is added to each row counts when they are ranked.
 
     A score among the largest stands in one of as many blocks with the largest maxima, so only
     those are sorted.
     """
-    size = scores.size(-1)
+    groups, width, size = scores.shape
     whole = size // BLOCK
-    if count * BLOCK * 2 >= size or whole <= count:
-        found = scores.topk(min(count, size), -1)
-        return Best(found.values, found.indices)
-    blocks = scores[:, : whole * BLOCK].view(-1, whole, BLOCK)
-    chosen = blocks.amax(-1).topk(count, -1).indices
-    inside = blocks.gather(1, chosen.unsqueeze(-1).expand(-1, -1, BLOCK))
-    places = chosen.unsqueeze(-1) * BLOCK + torch.arange(BLOCK, device=scores.device)
-    values, ids = inside.flatten(1), places.flatten(1)
-    if whole * BLOCK < size:
-        values = torch.cat((values, scores[:, whole * BLOCK :]), 1)
-        rest = torch.arange(whole * BLOCK, size, device=scores.device).expand(len(scores), -1)
-        ids = torch.cat((ids, rest), 1)
-    found = values.topk(count, -1)
-    return Best(found.values, ids.gather(1, found.indices))
+    if count * BLOCK * 2 >= size:
+        places = torch.arange(width * size, device=scores.device).expand(groups, -1)
+    else:
+        maxima = scores[..., : whole * BLOCK].view(groups, width, whole, BLOCK).amax(-1)
+        chosen = (maxima + added.unsqueeze(-1)).flatten(1).topk(count).indices
+        first = chosen.div(whole, rounding_mode="floor") * size + chosen % whole * BLOCK
+        inside = torch.arange(BLOCK, device=scores.device)
+        # The last, smaller block of every row is always looked at.
+        rest = torch.arange(whole * BLOCK, size, device=scores.device)
+        ends = torch.arange(width, device=scores.device).unsqueeze(-1) * size + rest
+        places = torch.cat(
+            ((first.unsqueeze(-1) + inside).flatten(1), ends.flatten().expand(groups, -1)), 1
+        )
+    spare = (0, max(count - places.size(1), 0))
+    values = functional.pad(scores.flatten(1).gather(1, places), spare, value=2 * NOTHING)
+    places = functional.pad(places, spare)
+    rows = places.div(size, rounding_mode="floor")
+    best = (values + added.gather(1, rows)).topk(count).indices
+    values, rows, ids = (x.gather(1, best) for x in (values, rows, places % size))
+    return BestJoined(values, rows, ids)
 
 
 def log_totals(scores: Float[Tensor, "N V"]) -> Float[Tensor, " N"]:

@@ -21,7 +21,7 @@ from zhixing.layers.ragged import starts
 
 FEWEST_CELLS = 32
 # Fewer than this are attended to faster than they are thinned out.
-MANY_CELLS = 128
+MANY_CELLS = 64
 
 
 class LayerCache:
@@ -153,13 +153,14 @@ class Ancestry:
     used: int = 0
     width: int = 1
     position: int = 0
-    limit: int = MANY_CELLS
+    limit: int = 0
 
     @classmethod
     def empty(cls, sequences: int, dtype: torch.dtype, device: torch.device) -> "Ancestry":
         """Start with one hypothesis a sequence, and no cells."""
         mask = torch.zeros(sequences, 1, 0, dtype=dtype, device=device)
-        return cls(mask, torch.zeros(sequences, 0, dtype=torch.int64, device=device))
+        positions = torch.zeros(sequences, 0, dtype=torch.int64, device=device)
+        return cls(mask, positions, limit=MANY_CELLS)
 
     def grow(self) -> None:
         """Add one cell a hypothesis, which it alone sees."""

@@ -191,9 +191,15 @@ def prepare(
     return factor
 
 
-def without_spare(factor: Factor) -> Factor:
-    """Leave out the weight itself where the kernels that `multiply` takes here never read it."""
-    is_spare = factor.widened is not None or (factor.packed is not None and is_large(factor.weight))
+def without_spare(factor: Factor, *, is_lean: bool = False) -> Factor:
+    """Leave out the weight itself where the kernels that `multiply` takes here need not read it.
+
+    Args:
+        factor: It stays as it is.
+        is_lean: Leave it out also where reading it would be faster, for few rows.
+    """
+    may_read = factor.packed is None or not (is_lean or is_large(factor.weight))
+    is_spare = factor.widened is not None or not may_read
     return replace(factor, weight=None) if is_spare else factor
 
 

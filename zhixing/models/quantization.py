@@ -27,6 +27,10 @@ from zhixing.layers.packed import Derived
 # A smaller table saves less than half a megabyte, and positions are looked up by number.
 MANY_ROWS = 2048
 
+# With more int8 numbers than this, a second layout of each weight costs more memory than it is worth:
+# it saves a tenth of the time where one hypothesis is followed, and nothing elsewhere.
+MANY_NUMBERS = 1 << 25
+
 # They work on one vector a text: rounding them gains no time and moves answers.
 FLOAT_PARTS = ("classification", "pooler")
 
@@ -38,7 +42,8 @@ class Int8Linear(Derived):
     What a kernel wants beyond that is derived. No gradient passes.
 
     A layer that `releases` gives up its weight when it is laid out for the kernel, which halves
-    the memory; it can then be used where it is, and neither be saved nor moved.
+    the memory; it can then be used where it is, and neither be saved nor moved. One that `is_lean`
+    keeps one layout only.
 
     Args:
         in_features: Width of the input.
@@ -55,6 +60,7 @@ class Int8Linear(Derived):
         self.in_features = in_features
         self.out_features = out_features
         self.releases = False
+        self.is_lean = False
         self._digest = b""
         shape = (out_features, in_features)
         self.register_buffer("weight", torch.zeros(shape, dtype=torch.int8))
@@ -97,7 +103,7 @@ class Int8Linear(Derived):
         if weight is None:
             raise ConfigError("a layer without its weight was emptied; load the model again")
         factor = prepare(weight, self.scale, self.bias)
-        return without_spare(factor) if self.releases else factor
+        return without_spare(factor, is_lean=self.is_lean) if self.releases else factor
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Int8Linear":
         """Give the layer itself once it has no weight: nothing in it changes any more."""
@@ -263,9 +269,10 @@ def tied_modules(model: nn.Module) -> dict[str, str]:
 
 def release_weights(model: nn.Module) -> None:
     """Let int8 layers give up their weights once these are laid out for the kernel."""
-    for module in model.modules():
-        if isinstance(module, Int8Linear):
-            module.releases = True
+    layers = [module for module in model.modules() if isinstance(module, Int8Linear)]
+    is_lean = sum(one.in_features * one.out_features for one in layers) > MANY_NUMBERS
+    for layer in layers:
+        layer.releases, layer.is_lean = True, is_lean
 
 
 def has_released(model: nn.Module) -> bool:

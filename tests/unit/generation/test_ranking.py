@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from zhixing.generation.ranking import best_scores, log_totals
+from zhixing.generation.ranking import NOTHING, best_joined, best_scores, log_totals
 
 
 @pytest.mark.parametrize("size", [3, 128, 1000, 5000, 128 * 40])
@@ -31,3 +31,25 @@ def test_what_is_forbidden_is_never_among_the_best() -> None:
 def test_totals_are_logarithms_of_sums(rows: int) -> None:
     scores = 50.0 * torch.randn(rows, 301, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(log_totals(scores), scores.logsumexp(-1))
+
+
+@pytest.mark.parametrize("size", [3, 300, 5000])
+@pytest.mark.parametrize("width", [1, 4])
+def test_the_best_of_several_rows_are_those_of_a_sort_of_all(size: int, width: int) -> None:
+    generator = torch.Generator().manual_seed(size)
+    scores = torch.randn(3, width, size, generator=generator)
+    added = torch.randn(3, width, generator=generator)
+    found = best_joined(scores, added, 8)
+    totals = (scores + added.unsqueeze(-1)).flatten(1)
+    expected = totals.topk(min(8, width * size)).indices
+    count = expected.size(1)
+    assert torch.equal(found.rows[:, :count] * size + found.ids[:, :count], expected)
+    assert torch.equal(found.scores[:, :count], scores.flatten(1).gather(1, expected))
+    assert bool((found.scores[:, count:] < NOTHING).all())
+
+
+def test_a_row_that_nobody_follows_is_no_row_of_the_best() -> None:
+    scores = torch.tensor([[[3.0, 2.0], [1.0, 0.0]]])
+    found = best_joined(scores, torch.tensor([[-torch.inf, 0.0]]), 2)
+    assert found.rows.tolist() == [[1, 1]]
+    assert found.ids.tolist() == [[0, 1]]

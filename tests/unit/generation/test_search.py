@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from zhixing.errors import DataError
+from zhixing.generation import search as searching
 from zhixing.generation.search import gaps_filled, search
 from zhixing.generation.settings import SearchSettings
 
@@ -87,6 +88,19 @@ def test_a_beam_finds_what_greedy_misses() -> None:
     (found,) = search(GARDEN, [7], settings, sequences=1)
     assert [one.ids for one in found] == [(3, END), (2, END)]
     assert [one.score for one in found] == pytest.approx([math.log(0.36), math.log(0.2)])
+
+
+@pytest.mark.parametrize("changes", [{}, {"num_beams": 3}, {"temperature": 1.0, "num_results": 2}])
+def test_scores_read_in_parts_choose_the_same(
+    changes: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = SETTINGS.changed(no_repeat_ngram=2, **changes)
+    prefixes: list[list[int]] = [[], [3], [2, 4], [], [4]]
+    whole = search(GARDEN, [7] * 5, settings, sequences=5, prefixes=prefixes)
+    monkeypatch.setattr(searching, "MOST_SCORES", 2 * settings.width * GARDEN.size)
+    GARDEN.read.clear()
+    assert search(GARDEN, [7] * 5, settings, sequences=5, prefixes=prefixes) == whole
+    assert max(GARDEN.read) <= 2 * settings.width
 
 
 def test_sequences_that_are_done_leave_at_once() -> None:

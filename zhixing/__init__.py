@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from zhixing.tasks.alternatives import alternatives
     from zhixing.tasks.forced import score_pairs
     from zhixing.tasks.pipeline import Options, Pipeline
-    from zhixing.tasks.translation import TranslateOptions, Translator
+    from zhixing.tasks.translated import TranslateOptions
+    from zhixing.tasks.translation import Translator
     from zhixing.workflows.api import train
     from zhixing.workflows.check import check
     from zhixing.workflows.evaluate import evaluate
@@ -27,7 +28,7 @@ _PLACES = {
     "Columns": ("zhixing.data.table", "Columns"),
     "Options": ("zhixing.tasks.pipeline", "Options"),
     "Pipeline": ("zhixing.tasks.pipeline", "Pipeline"),
-    "TranslateOptions": ("zhixing.tasks.translation", "TranslateOptions"),
+    "TranslateOptions": ("zhixing.tasks.translated", "TranslateOptions"),
     "Translator": ("zhixing.tasks.translation", "Translator"),
     "align_pairs": ("zhixing.inspection.alignment", "align_pairs"),
     "alternatives": ("zhixing.tasks.alternatives", "alternatives"),

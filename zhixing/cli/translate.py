@@ -9,7 +9,8 @@ from zhixing.cli.options import AsJson, Device, Overwrite, Precision, TextColumn
 from zhixing.cli.printing import console, notices, print_json, progress_bar
 from zhixing.data.table import Columns
 from zhixing.errors import ConfigError
-from zhixing.tasks.translation import TranslateOptions, Translator
+from zhixing.tasks.translated import TranslateOptions
+from zhixing.tasks.translation import Translator
 from zhixing.workflows.load import load_translator
 from zhixing.workflows.translate_files import translate_file
 
@@ -30,10 +31,10 @@ def translate(
         int | None, typer.Option(help="Hypotheses to follow; the model's own number if unsaid.")
     ] = None,
     source_language: Annotated[
-        str, typer.Option(help="Code of the language read, for splitting sentences.")
-    ] = "en",
+        str | None, typer.Option(help="Code of the language read, such as en or eng_Latn.")
+    ] = None,
     target: Annotated[
-        str | None, typer.Option(help="Code of the language to write, such as >>fra<<.")
+        str | None, typer.Option(help="Code of the language to write, such as fr or >>fra<<.")
     ] = None,
     term: Annotated[
         list[str] | None, typer.Option(help='What a word becomes, "word=translation"; repeatable.')

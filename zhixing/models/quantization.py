@@ -27,8 +27,8 @@ from zhixing.layers.packed import Derived
 # A smaller table saves less than half a megabyte, and positions are looked up by number.
 MANY_ROWS = 2048
 
-# With more int8 numbers than this, a second layout of each weight costs more memory than it is worth:
-# it saves a tenth of the time where one hypothesis is followed, and nothing elsewhere.
+# With more int8 numbers than this, a second layout of each weight costs more memory than it is
+# worth: it saves a tenth of the time where one hypothesis is followed, and nothing elsewhere.
 MANY_NUMBERS = 1 << 25
 
 # They work on one vector a text: rounding them gains no time and moves answers.

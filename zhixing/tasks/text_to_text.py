@@ -40,6 +40,7 @@ class Voice:
         settings: How it searches, unless told otherwise.
         before: Tokens that stand before every text that is read (T5's task, a language's code).
         first: Tokens with which everything that is written begins (a language's code).
+        reads: Instead of the first token around a text that is read, the second: another language.
     """
 
     source: Tokenizer
@@ -47,6 +48,7 @@ class Voice:
     settings: SearchSettings
     before: tuple[int, ...] = ()
     first: tuple[int, ...] = ()
+    reads: tuple[int, int] | None = None
 
     @property
     def end_id(self) -> int:
@@ -98,7 +100,14 @@ class TextToTextTask:
 
     def window(self, ids: Sequence[int]) -> Window:
         """Give what the model reads of a text's tokens."""
-        wrapped = self.voice.source.wrap([*self.voice.before, *ids]).input_ids
+        voice = self.voice
+        wrapped = voice.source.wrap([*voice.before, *ids]).input_ids
+        if voice.reads is not None:
+            # Around the text there is one; were it spelled in the text, too, the first of both
+            # sides would still be the one that stands at an end.
+            usual, told = voice.reads
+            place = 0 if wrapped[0] == usual else len(wrapped) - 1 - wrapped[::-1].index(usual)
+            wrapped = [*wrapped[:place], told, *wrapped[place + 1 :]]
         return Window(numpy.asarray(wrapped, dtype=numpy.int32), None)
 
     def collate(self, examples: Sequence[Example]) -> Batch:

@@ -1,8 +1,8 @@
 """Translator: a document in, its translation out, of any length, with what happened on the way."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, overload
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import overload
 
 from zhixing.checkpoints.pretrained import Pretrained
 from zhixing.data.batch import Example
@@ -17,80 +17,21 @@ from zhixing.tasks.placeholders import kept_parts, survive
 from zhixing.tasks.running import resolved
 from zhixing.tasks.sentences import Span, is_language, sentence_spans
 from zhixing.tasks.text_to_text import TextToTextTask, write
-from zhixing.tasks.writing import code_of, voice_of, without_code
+from zhixing.tasks.translated import SentencePair, TranslateOptions, Translation
+from zhixing.tasks.writing import (
+    code_of,
+    is_language_id,
+    language_id,
+    languages_of,
+    told_language,
+    voice_of,
+    without_code,
+)
 
 # A sentence with more tokens is read in pieces: models learn from shorter ones.
 LONGEST_SENTENCE = 200
 # Of a second attempt, when the first went round in circles.
 AGAIN = {"no_repeat_ngram": 3, "repetition_penalty": 1.2}
-
-
-@dataclass(frozen=True)
-class SentencePair:
-    """A sentence and its translation.
-
-    Attributes:
-        start, end: Of the sentence in the document: first character and one past the last.
-        source: The sentence.
-        text: Its translation.
-        score: Mean log-probability of a token; 0 for what was copied.
-        flags: What a reader should know: "copied", "windowed", "redone", "loop", "length", "cut",
-            "parts" (translated around its placeholders).
-    """
-
-    start: int
-    end: int
-    source: str
-    text: str
-    score: float
-    flags: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Translation:
-    """What a document became.
-
-    Attributes:
-        text: The translation, with the document's own line breaks and spaces.
-        sentences: Every sentence beside its translation, in order.
-        coverage: Tokens read, of those given.
-        flags: All that any sentence has, but "copied".
-    """
-
-    text: str
-    sentences: tuple[SentencePair, ...]
-    coverage: Coverage
-    flags: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give plain values, as they stand in JSON."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class TranslateOptions:
-    """Say how documents are translated.
-
-    Attributes:
-        num_beams: Hypotheses that are followed; None for what the model's folder says.
-        length_penalty: See `SearchSettings`; None for what the folder says.
-        source_language: ISO 639-1 code, for splitting sentences.
-        target_code: A token that names the language to write, for a model that knows several: one
-            such as `>>fra<<` is read before the text, any other (`fr_XX`, `fra_Latn`) is the first
-            that is written.
-        terms: What a person's words are to become.
-        splits: Part documents into sentences; otherwise every line is one.
-        normalizes: Let Moses' rules make punctuation plain before a sentence is read, as it was
-            before many Marian models were trained; off, as the reference library has it.
-    """
-
-    num_beams: int | None = None
-    length_penalty: float | None = None
-    source_language: str = "en"
-    target_code: str | None = None
-    terms: Mapping[str, str] = field(default_factory=dict)
-    splits: bool = True
-    normalizes: bool = False
 
 
 @dataclass(frozen=True)
@@ -208,7 +149,7 @@ class Translator:
 
     def _spans(self, document: str, options: TranslateOptions) -> list[Span]:
         if options.splits:
-            return sentence_spans(document, options.source_language)
+            return sentence_spans(document, options.splitting_language)
         return [Span(0, len(document), document, is_language(document))] if document else []
 
     def _settings(self, options: TranslateOptions) -> SearchSettings:
@@ -263,10 +204,10 @@ class Translator:
         """Translate sentences, long ones in pieces, bad ones once more."""
         read = texts
         if options.normalizes:
-            read = normalized_punctuation(texts, options.source_language)
+            read = normalized_punctuation(texts, options.splitting_language)
         all_ids = self.voice.source.ids(list(read))
-        code, task = self._directed(options.target_code)
-        if task is not self.task:
+        code, task = self._directed(options)
+        if task.voice.first != self.voice.first:
             settings = settings.changed(forced_first_id=None)
         longest = min(task.longest - 8, LONGEST_SENTENCE)
         pieces: list[_Piece] = []
@@ -336,26 +277,54 @@ class Translator:
         )
         return [own[0] for own in found]
 
-    def _directed(self, code: str | None) -> tuple[list[int], TextToTextTask]:
-        """Give what is read before a text, and the task, for a language to be written."""
-        if code is None:
-            return [], self.task
-        number = self.voice.source.id_of(code)
-        if number is None:
-            known = sorted(
-                piece
-                for i in range(self.voice.source.vocab_size)
-                if (piece := self.voice.source.piece(i)).startswith(">>")
-            )
-            names = ", ".join(known[:12]) or "none"
+    def _directed(self, options: TranslateOptions) -> tuple[list[int], TextToTextTask]:
+        """Give what is read before a text, and the task, for the languages that are asked for."""
+        voice, code = self.voice, options.target_code
+        usual = told_language(voice.source)
+        if usual is not None and options.source_language is not None:
+            told = language_id(voice.source, options.source_language)
+            if told is None:
+                raise self._lacks("source_language", options.source_language)
+            voice = replace(voice, reads=(usual, told))
+        before: list[int] = []
+        if code is None and self._has_to_be_told:
             raise DataError(
-                f"target_code is {code!r}, which the model's vocabulary lacks; of this kind it has "
-                f"{names}"
+                f"the model writes several languages ({self._known_languages()}), and target_code "
+                f"names none; give one (--target)"
             )
-        if code.startswith(">>"):
-            return [number], self.task
-        voice = replace(self.voice, first=(number,))
-        return [], TextToTextTask(voice, max_positions=self.task.longest)
+        if code is not None:
+            number = language_id(voice.source, code)
+            if number is None:
+                raise self._lacks("target_code", code)
+            if voice.source.piece(number).startswith(">>"):
+                before = [number]
+            else:
+                voice = replace(voice, first=(number,))
+        if voice is self.voice:
+            return before, self.task
+        return before, TextToTextTask(voice, max_positions=self.task.longest)
+
+    def _lacks(self, name: str, code: str) -> DataError:
+        return DataError(
+            f"{name} is {code!r}, which the model's vocabulary lacks; of this kind it has "
+            f"{self._known_languages() or 'none'}"
+        )
+
+    def _known_languages(self) -> str:
+        known = languages_of(self.voice.source)
+        more = f" and {len(known) - 12} more" if len(known) > 12 else ""
+        return ", ".join(known[:12]) + more
+
+    @property
+    def _has_to_be_told(self) -> bool:
+        """Tell whether the model was taught to begin with a language, and its folder names none."""
+        voice = self.voice
+        is_told = told_language(voice.target) is not None
+        return (
+            is_told
+            and not voice.first
+            and not is_language_id(voice.target, voice.settings.start_id)
+        )
 
 
 @dataclass(frozen=True)

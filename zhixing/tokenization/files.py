@@ -13,7 +13,14 @@ from tokenizers import AddedToken, normalizers, pre_tokenizers
 
 from zhixing.errors import FileError, TokenizerError
 from zhixing.tokenization.legacy import read_byte_pairs, read_word_pieces
-from zhixing.tokenization.mapped import SOURCE, TARGET, MappedTokenizer, read_mapped
+from zhixing.tokenization.mapped import (
+    SOURCE,
+    TARGET,
+    MappedTokenizer,
+    read_many_languages,
+    read_mapped,
+    reads_many_languages,
+)
 from zhixing.tokenization.sentencepiece_model import read_sentencepiece
 from zhixing.tokenization.settings import (
     CONFIG_FILE,
@@ -41,10 +48,11 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     """Read the tokenizer of a model's folder, from the newest kind of file that is there.
 
     A Marian folder, which has a `source.spm`, gives the tokenizer of what is read. Else in this
-    order: `tokenizer.json`; `vocab.txt`; `vocab.json` with `merges.txt`;
-    `sentencepiece.bpe.model`, `spiece.model`, or the only other `*.model`. Options and roles come
-    from `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json`; special tokens
-    that the vocabulary lacks are added to it, as the reference library does.
+    order: `tokenizer.json`; M2M-100's `vocab.json` with `sentencepiece.bpe.model`; `vocab.txt`;
+    `vocab.json` with `merges.txt`; `sentencepiece.bpe.model`, `spiece.model`, or the only other
+    `*.model`. Options and roles come from `tokenizer_config.json`, `special_tokens_map.json` and
+    `added_tokens.json`; special tokens that the vocabulary lacks are added to it, as the reference
+    library does.
 
     Truncation and padding stored in a `tokenizer.json` are not obeyed.
 
@@ -56,6 +64,8 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         raise TokenizerError(f"{folder} is no folder; give the folder with the tokenizer's files")
     if (folder / SOURCE).exists() or (folder / TARGET).exists():
         return read_mapped(folder, is_target=False)
+    if reads_many_languages(folder):
+        return read_many_languages(folder)
     settings = read_settings(folder)
     path = folder / TOKENIZER_FILE
     if path.exists():

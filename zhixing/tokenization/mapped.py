@@ -1,4 +1,4 @@
-"""Marian's tokenizers: pieces by a sentencepiece model, ids by a vocabulary of its own."""
+"""Marian's and M2M-100's tokenizers: pieces by a sentencepiece model, ids by another vocabulary."""
 
 import hashlib
 import re
@@ -11,15 +11,29 @@ from sentencepiece import SentencePieceProcessor
 from tokenizers.models import WordLevel
 
 from zhixing.errors import DataError, TokenizerError
-from zhixing.tokenization.settings import CONFIG_FILE, read_bytes, read_object
+from zhixing.tokenization.settings import (
+    CONFIG_FILE,
+    TOKENS_MAP_FILE,
+    read_bytes,
+    read_object,
+)
 from zhixing.tokenization.special_tokens import SpecialTokens
 from zhixing.tokenization.tokenizer import Tokenizer, Tokens, Wrapped, refuse_surrogates
 
 SOURCE, TARGET = "source.spm", "target.spm"
 VOCABULARY, TARGET_VOCABULARY = "vocab.json", "target_vocab.json"
-END, UNKNOWN, PADDING = "</s>", "<unk>", "<pad>"
+LANGUAGES_MODEL = "sentencepiece.bpe.model"
+END, UNKNOWN, PADDING, START = "</s>", "<unk>", "<pad>", "<s>"
 _SPACE = "▁"
-_SPECIAL = re.compile(f"({'|'.join(map(re.escape, (END, UNKNOWN, PADDING)))})")
+# The languages of M2M-100 and of Facebook's WMT 2021 models, in the order of their tokens' ids.
+_LANGUAGES = {
+    "m2m100": "af am ar ast az ba be bg bn br bs ca ceb cs cy da de el en es et fa ff fi fr fy ga"
+    " gd gl gu ha he hi hr ht hu hy id ig ilo is it ja jv ka kk km kn ko lb lg ln lo lt lv mg mk"
+    " ml mn mr ms my ne nl no ns oc or pa pl ps pt ro ru sd si sk sl so sq ss su sv sw ta th tl tn"
+    " tr uk ur uz vi wo xh yi yo zh zu",
+    "wmt21": "en ha is ja cs ru zh de",
+}
+_LANGUAGE = re.compile(r"__\w+__")
 
 
 class MappedTokenizer(Tokenizer):
@@ -36,6 +50,8 @@ class MappedTokenizer(Tokenizer):
         vocabulary: Id of each piece.
         files: The files it came from, by name, to be saved as they are.
         name: What a message calls the model.
+        languages: Tokens that each name a language; every text that is read begins with one.
+        reads: The one of them with which it does, unless told otherwise.
 
     Raises:
         TokenizerError: If the model is damaged, or the vocabulary lacks the end or the unknown
@@ -52,6 +68,8 @@ class MappedTokenizer(Tokenizer):
         *,
         files: Mapping[str, bytes],
         name: str,
+        languages: Sequence[str] = (),
+        reads: str | None = None,
     ) -> None:
         missing = [text for text in (END, UNKNOWN) if text not in vocabulary]
         if missing:
@@ -59,13 +77,26 @@ class MappedTokenizer(Tokenizer):
                 f"{VOCABULARY} lacks {' and '.join(missing)}, which every Marian vocabulary has; "
                 f"fetch it again"
             )
+        if reads is not None and reads not in languages:
+            raise TokenizerError(
+                f"{CONFIG_FILE} says that {reads} is read, which is none of the model's languages; "
+                f"they are {', '.join(languages)}"
+            )
+        last = max(vocabulary.values())
+        vocabulary = {**vocabulary, **{text: last + 1 + i for i, text in enumerate(languages)}}
         padding = PADDING if PADDING in vocabulary else None
-        words = tokenizers.Tokenizer(WordLevel(dict(vocabulary), unk_token=UNKNOWN))
-        super().__init__(words, SpecialTokens(end=END, unknown=UNKNOWN, padding=padding))
+        start = START if languages and START in vocabulary else None
+        words = tokenizers.Tokenizer(WordLevel(vocabulary, unk_token=UNKNOWN))
+        special = SpecialTokens(start=start, end=END, unknown=UNKNOWN, padding=padding)
+        super().__init__(words, special)
         self.files = dict(files)
-        self._vocabulary = dict(vocabulary)
+        self.languages = tuple(languages)
+        self._vocabulary = vocabulary
         self._end, self._unknown = vocabulary[END], vocabulary[UNKNOWN]
-        self._special_ids = {vocabulary[text] for text in self.special.texts()}
+        self._before = [] if reads is None else [vocabulary[reads]]
+        spelled = (*self.special.texts(), *languages)
+        self._special_ids = {vocabulary[text] for text in spelled}
+        self._special = re.compile(f"({'|'.join(map(re.escape, spelled))})")
         try:
             self._processor: Any = SentencePieceProcessor(model_proto=model)
         except RuntimeError as error:
@@ -83,7 +114,7 @@ class MappedTokenizer(Tokenizer):
         for row, text in enumerate(texts):
             refuse_surrogates(text, name=f"text {row}")
         find, unknown = self._vocabulary.get, self._unknown
-        plain = [i for i, text in enumerate(texts) if not _is_special(text)]
+        plain = [i for i, text in enumerate(texts) if not self._is_special(text)]
         cut = self._processor.encode([texts[i] for i in plain], out_type=str, num_threads=-1)
         pieces = dict(zip(plain, cut, strict=True))
         return [
@@ -97,9 +128,9 @@ class MappedTokenizer(Tokenizer):
         pieces: list[str] = []
         offsets: list[tuple[int, int]] = []
         before = 0
-        for part in _SPECIAL.split(text):
-            code, rest = _code_of(part)
-            whole = part if _SPECIAL.fullmatch(part) else code
+        for part in self._special.split(text):
+            code, rest = ("", part) if self.languages else _code_of(part)
+            whole = part if self._special.fullmatch(part) else code
             if whole:
                 pieces.append(whole)
                 offsets.append((before, before + len(whole)))
@@ -113,13 +144,13 @@ class MappedTokenizer(Tokenizer):
         return Tokens([self._vocabulary.get(p, self._unknown) for p in pieces], pieces, offsets)
 
     def wrap(self, ids: Sequence[int], pair: Sequence[int] | None = None) -> Wrapped:
-        """Put the end after one text, or after two."""
-        whole = [*ids, *(pair or ()), self._end]
+        """Put the language before and the end after one text, or after two."""
+        whole = [*self._before, *ids, *(pair or ()), self._end]
         return Wrapped(whole, [0] * len(whole))
 
     def num_special(self, *, pair: bool) -> int:
         """Count the tokens that `wrap` puts around one text, or around two."""
-        return 1
+        return 1 + len(self._before)
 
     def decode(self, ids: Sequence[int], *, keep_special: bool = False) -> str:
         """Give the text that ids stand for, without special tokens unless they are asked for."""
@@ -129,6 +160,9 @@ class MappedTokenizer(Tokenizer):
             if i < self.vocab_size and (keep_special or i not in self._special_ids)
         ]
         return "".join(pieces).replace(_SPACE, " ").strip()
+
+    def _is_special(self, text: str) -> bool:
+        return text.startswith(">>") or self._special.search(text) is not None
 
     def fingerprint(self) -> str:
         """Give a sha256 over the tokenizer's files: equal fingerprints give equal ids."""
@@ -168,6 +202,53 @@ def read_mapped(folder: Path, *, is_target: bool) -> MappedTokenizer:
     )
 
 
+def reads_many_languages(folder: Path) -> bool:
+    """Tell whether a folder has M2M-100's two files, and nothing newer."""
+    has_both = (folder / LANGUAGES_MODEL).exists() and (folder / VOCABULARY).exists()
+    return has_both and not (folder / "tokenizer.json").exists()
+
+
+def read_many_languages(folder: Path) -> MappedTokenizer:
+    """Read M2M-100's tokenizer: `sentencepiece.bpe.model` and `vocab.json`.
+
+    The languages are tokens behind the vocabulary: those that the folder names, else the published
+    ones. A text that is read begins with `src_lang`, English if it is not said.
+
+    Raises:
+        FileError: A file cannot be read.
+        TokenizerError: A file is damaged, or lacks what every such vocabulary has.
+
+    Source:
+        Fan et al. 2020, arXiv:2010.11125, section 2.
+    """
+    names = (LANGUAGES_MODEL, VOCABULARY, CONFIG_FILE, TOKENS_MAP_FILE)
+    files = {name: read_bytes(folder / name) for name in names if (folder / name).exists()}
+    stated = {
+        name: read_object(folder / name) for name in (CONFIG_FILE, TOKENS_MAP_FILE) if name in files
+    }
+    options = stated.get(CONFIG_FILE, {})
+    listed = stated.get(TOKENS_MAP_FILE, {}).get("additional_special_tokens")
+    languages = [
+        text for text in listed or () if isinstance(text, str) and _LANGUAGE.fullmatch(text)
+    ]
+    if not languages:
+        kind = options.get("language_codes") or "m2m100"
+        if kind not in _LANGUAGES:
+            raise TokenizerError(
+                f"{folder / CONFIG_FILE}: language_codes is {kind!r}; allowed are "
+                f"{', '.join(_LANGUAGES)}"
+            )
+        languages = [f"__{code}__" for code in _LANGUAGES[kind].split()]
+    return MappedTokenizer(
+        files[LANGUAGES_MODEL],
+        _ids_in(folder / VOCABULARY),
+        files=files,
+        name=str(folder / LANGUAGES_MODEL),
+        languages=languages,
+        reads=f"__{options.get('src_lang') or 'en'}__",
+    )
+
+
 def _ids_in(path: Path) -> dict[str, int]:
     values = read_object(path)
     if not all(type(number) is int and number >= 0 for number in values.values()) or not values:
@@ -179,10 +260,6 @@ def _characters_of(text: str) -> list[int]:
     """Tell for every byte of a text, and for its end, to which character it belongs."""
     places = [i for i, character in enumerate(text) for _ in character.encode()]
     return [*places, len(text)]
-
-
-def _is_special(text: str) -> bool:
-    return text.startswith(">>") or _SPECIAL.search(text) is not None
 
 
 def _code_of(text: str) -> tuple[str, str]:

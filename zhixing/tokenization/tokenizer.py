@@ -228,13 +228,18 @@ class Tokenizer:
         Raises:
             TokenizerError: No piece has this id.
         """
-        piece = self._backend.id_to_token(token_id) if token_id >= 0 else None
+        piece = self.piece_or_none(token_id)
         if piece is None:
             raise TokenizerError(
                 f"token id {token_id} has no piece; the vocabulary's ids are 0 to"
                 f" {self.vocab_size - 1}"
             )
-        return str(piece)
+        return piece
+
+    def piece_or_none(self, token_id: int) -> str | None:
+        """Give the vocabulary's own spelling of one token, `None` where no piece has this id."""
+        piece: str | None = self._backend.id_to_token(token_id) if token_id >= 0 else None
+        return piece
 
     def id_of(self, piece: str) -> int | None:
         """Give the id of a piece in the vocabulary's own spelling, `None` where it has none."""

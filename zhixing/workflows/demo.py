@@ -10,7 +10,7 @@ from zhixing.data.readers import read_table
 from zhixing.evaluation.bag_of_words import Baseline, compare
 from zhixing.evaluation.classification import ClassificationReport
 from zhixing.tasks.classification import Classification
-from zhixing.tasks.translation import Translation
+from zhixing.tasks.translated import Translation
 from zhixing.workflows.evaluate import evaluate
 from zhixing.workflows.finishing import Finished
 from zhixing.workflows.inspect import inspect

@@ -13,7 +13,8 @@ from zhixing.data.readers import expand_paths, stream_tables
 from zhixing.data.sources import STANDARD_INPUT
 from zhixing.data.table import Columns
 from zhixing.errors import ConfigError, FileError
-from zhixing.tasks.translation import TranslateOptions, Translation, Translator
+from zhixing.tasks.translated import TranslateOptions, Translation
+from zhixing.tasks.translation import Translator
 from zhixing.workflows.finishing import model_hash
 from zhixing.workflows.predict import refuse_itself
 

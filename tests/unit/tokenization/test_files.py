@@ -255,7 +255,7 @@ def test_a_folder_that_is_none_is_named(tmp_path: Path) -> None:
 )
 def test_half_of_a_pair_of_files_is_refused(there: str, absent: str, tmp_path: Path) -> None:
     (tmp_path / there).write_text("{}")
-    (tmp_path / "sentencepiece.bpe.model").write_bytes(b"")
+    (tmp_path / "spiece.model").write_bytes(b"")
     with pytest.raises(TokenizerError, match=f"{there} is there without {absent}, and neither"):
         load_tokenizer(tmp_path)
 

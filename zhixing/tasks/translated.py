@@ -1,0 +1,82 @@
+"""What is asked of a translator, and what it gives."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from zhixing.data.windows import Coverage
+
+
+@dataclass(frozen=True)
+class SentencePair:
+    """A sentence and its translation.
+
+    Attributes:
+        start, end: Of the sentence in the document: first character and one past the last.
+        source: The sentence.
+        text: Its translation.
+        score: Mean log-probability of a token; 0 for what was copied.
+        flags: What a reader should know: "copied", "windowed", "redone", "loop", "length", "cut",
+            "parts" (translated around its placeholders).
+    """
+
+    start: int
+    end: int
+    source: str
+    text: str
+    score: float
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Translation:
+    """What a document became.
+
+    Attributes:
+        text: The translation, with the document's own line breaks and spaces.
+        sentences: Every sentence beside its translation, in order.
+        coverage: Tokens read, of those given.
+        flags: All that any sentence has, but "copied".
+    """
+
+    text: str
+    sentences: tuple[SentencePair, ...]
+    coverage: Coverage
+    flags: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values, as they stand in JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class TranslateOptions:
+    """Say how documents are translated.
+
+    Attributes:
+        num_beams: Hypotheses that are followed; None for what the model's folder says.
+        length_penalty: See `SearchSettings`; None for what the folder says.
+        source_language: ISO 639-1 code, for splitting sentences, or the token of a model that is
+            told which language it reads (`fr`, `fr_XX`, `fra_Latn`); None for English, and for what
+            the model's folder says.
+        target_code: The language to write, for a model that knows several: a token such as
+            `>>fra<<` is read before the text, any other (`fr`, `fr_XX`, `fra_Latn`) is the first
+            that is written.
+        terms: What a person's words are to become.
+        splits: Part documents into sentences; otherwise every line is one.
+        normalizes: Let Moses' rules make punctuation plain before a sentence is read, as it was
+            before many Marian models were trained; off, as the reference library has it.
+    """
+
+    num_beams: int | None = None
+    length_penalty: float | None = None
+    source_language: str | None = None
+    target_code: str | None = None
+    terms: Mapping[str, str] = field(default_factory=dict)
+    splits: bool = True
+    normalizes: bool = False
+
+    @property
+    def splitting_language(self) -> str:
+        """Give the ISO code by which sentences are found."""
+        return "en" if self.source_language is None else self.source_language.strip("_")[:2]

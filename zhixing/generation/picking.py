@@ -256,10 +256,10 @@ class Beam:
         ids = torch.cat((_taken(self.ids, parents), tokens.unsqueeze(-1)), -1)
         probs = torch.cat((_taken(self.log_probs, parents), own.unsqueeze(-1)), -1)
         is_last = position + 1 == self.settings.max_tokens
-        stops = torch.isin(tokens, self.ends) | is_last
-        going = (ranks + stops * NOTHING).topk(self.width).indices
-        self._end(best, stops, ids, probs, position + 1)
-        self.scores = (best + stops * NOTHING).gather(1, going)
+        is_end = torch.isin(tokens, self.ends)
+        going = (ranks + is_end * NOTHING).topk(self.width).indices
+        self._end(best, is_end | is_last, ids, probs, position + 1)
+        self.scores = (best + is_end * NOTHING).gather(1, going)
         self.ids, self.log_probs = _taken(ids, going), _taken(probs, going)
         is_done = self._is_done(position + 1) | is_last
         return Choice(tokens.gather(1, going), parents.gather(1, going), is_done)

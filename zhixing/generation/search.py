@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from zhixing.errors import DataError
+from zhixing.generation.diverse import DiverseBeam
 from zhixing.generation.picking import Beam, Candidates, Hypothesis, Picker, Single
 from zhixing.generation.rules import Rules
 from zhixing.generation.settings import SearchSettings
@@ -85,9 +86,7 @@ def search(
             f"there are {sequences} sequences but {len(prefixes)} prefixes; give each one"
         )
     rules = Rules(settings, [tuple(one) for one in prefixes] or [()] * sequences)
-    picker: Picker
-    is_beam = settings.num_beams > 1
-    picker = (Beam if is_beam else Single)(settings, sequences, device)
+    picker = _picker(settings, sequences, device)
     found: list[list[Hypothesis]] = [[] for _ in range(sequences)]
     places = list(range(sequences))
     state = writer.start(inputs)
@@ -112,6 +111,12 @@ def search(
         state.descend(parents)
         ids = chosen.flatten()
     return found
+
+
+def _picker(settings: SearchSettings, sequences: int, device: torch.device) -> Picker:
+    if settings.num_groups > 1:
+        return DiverseBeam(settings, sequences, device)
+    return (Beam if settings.num_beams > 1 else Single)(settings, sequences, device)
 
 
 def _read(

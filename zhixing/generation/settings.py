@@ -22,6 +22,9 @@ class SearchSettings:
         min_tokens: A result may end only after so many tokens, its end not counted.
         num_beams: Hypotheses that are followed; 1 takes the best token every time.
         num_results: How many hypotheses are given back, best first.
+        num_groups: Groups of beams that keep apart; 1 for a plain beam.
+        diversity_penalty: What a token costs for each beam of an earlier group that took it at the
+            same step.
         length_penalty: The sum of log-probabilities is divided by the length to this power.
         early_stopping: When a beam has enough: "no" when the best that is open cannot beat the
             worst that has ended, were it to end now; "yes" as soon as `num_beams` have ended;
@@ -40,7 +43,8 @@ class SearchSettings:
         Wu et al. 2016, arXiv:1609.08144, section 7, for the search over beams and the penalty,
         which is the plain power here, as in the reference library; Paulus et al. 2018,
         arXiv:1705.04304, section 2.5, for repetition; Keskar et al. 2019, arXiv:1909.05858,
-        section 4.1, for its penalty; Holtzman et al. 2020, arXiv:1904.09751, for `top_p`.
+        section 4.1, for its penalty; Holtzman et al. 2020, arXiv:1904.09751, for `top_p`;
+        Vijayakumar et al. 2016, arXiv:1610.02424, for groups.
     """
 
     start_id: int
@@ -49,6 +53,8 @@ class SearchSettings:
     min_tokens: int = 0
     num_beams: int = 1
     num_results: int = 1
+    num_groups: int = 1
+    diversity_penalty: float = 0.0
     length_penalty: float = 1.0
     early_stopping: EarlyStopping = "no"
     forced_first_id: int | None = None
@@ -67,6 +73,8 @@ class SearchSettings:
             "min_tokens": (0, self.max_tokens),
             "num_beams": (1, 256),
             "num_results": (1, self.num_beams if self.temperature == 0.0 else 256),
+            "num_groups": (1, self.num_beams),
+            "diversity_penalty": (0.0, 1000.0),
             "length_penalty": (-10.0, 10.0),
             "no_repeat_ngram": (0, 1_000),
             "repetition_penalty": (0.01, 100.0),
@@ -83,6 +91,11 @@ class SearchSettings:
             faults.append(
                 f"num_beams is {self.num_beams} and temperature is {self.temperature}; a beam does "
                 f"not draw: set num_beams=1 or temperature=0"
+            )
+        if self.num_groups > 0 and self.num_beams % self.num_groups:
+            faults.append(
+                f"num_beams is {self.num_beams}, which num_groups = {self.num_groups} does not "
+                f"divide; give as many beams to each group"
             )
         if not self.end_ids:
             faults.append("end_ids is empty; a result has to end with some token")
@@ -132,6 +145,8 @@ def read_settings(values: Mapping[str, Any], generation: Mapping[str, Any]) -> S
         # Theirs counts the start token.
         max_tokens=max(int(longest) - 1, 1),
         num_beams=beams,
+        num_groups=int(said.get("num_beam_groups", 1)),
+        diversity_penalty=float(said.get("diversity_penalty", 0.0)),
         length_penalty=float(said.get("length_penalty", 1.0)),
         early_stopping=_EARLY[early],
         forced_first_id=said.get("forced_bos_token_id"),

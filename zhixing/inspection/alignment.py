@@ -12,7 +12,7 @@ from torch import Tensor
 
 from zhixing.data.batch import Batch
 from zhixing.errors import DataError
-from zhixing.inspection.recorder import recording
+from zhixing.layers.recorder import recording
 from zhixing.models.packing import twin_of
 from zhixing.models.transformer import Transformer
 from zhixing.tasks.forced import forced_examples, in_order, outputs_of, unsorted

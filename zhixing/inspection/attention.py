@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zhixing.data.batch import Example, lay_out
-from zhixing.inspection.recorder import recording
+from zhixing.layers.recorder import recording
 from zhixing.models.transformer import Transformer
 
 

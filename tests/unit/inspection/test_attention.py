@@ -5,7 +5,7 @@ import torch
 
 from zhixing.errors import ConfigError
 from zhixing.inspection.attention import attention_of, rollout
-from zhixing.inspection.recorder import recording
+from zhixing.layers.recorder import recording
 from zhixing.tasks.pipeline import table_of
 from zhixing.workflows.load import load
 

@@ -1,0 +1,74 @@
+"""Beams in groups that keep apart: several good ways to write something, unlike each other."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from zhixing.generation.picking import Beam, Candidates, Choice, Hypothesis
+from zhixing.generation.rules import Rules
+from zhixing.generation.settings import SearchSettings
+
+
+class DiverseBeam:
+    """Follow groups of hypotheses; a token costs the more, the more groups before took it now.
+
+    The penalty decides what is chosen and is no part of a score.
+
+    Source:
+        Vijayakumar et al. 2016, arXiv:1610.02424, algorithm 1 with Hamming diversity.
+    """
+
+    def __init__(self, settings: SearchSettings, sequences: int, device: torch.device) -> None:
+        self.penalty = settings.diversity_penalty
+        self.width = settings.num_beams // settings.num_groups
+        own = settings.changed(num_beams=self.width, num_results=1, num_groups=1)
+        # As many candidates may be held back as tokens were taken.
+        spare = settings.num_beams
+        self.groups = [
+            Beam(own, sequences, device, spare=spare) for _ in range(settings.num_groups)
+        ]
+
+    def read(self, logits: Float[Tensor, "N V"], rules: Rules, first: int) -> Candidates:
+        """Keep the best continuations of each group's hypotheses, one group after the other."""
+        alive = self.groups[0].ids.size(1)
+        is_first = self.groups[0].ids.size(-1) == 0
+        parts = []
+        for number, group in enumerate(self.groups):
+            # At first all groups go on from the same, and rules change what they are given.
+            whole = logits.view(-1, alive if is_first else alive * len(self.groups), logits.size(1))
+            column = 0 if is_first else number * alive
+            own = whole[:, column : column + alive].flatten(0, 1).clone()
+            parts.append(group.read(own, rules, first))
+        sides = zip(*((part.ids, part.parents, part.log_probs) for part in parts), strict=True)
+        return Candidates(*(torch.cat(side, 1) for side in sides))
+
+    def choose(self, found: Candidates, rules: Rules) -> Choice:
+        """Let one group after the other choose."""
+        is_first = self.groups[0].ids.size(-1) == 0
+        count = len(self.groups)
+        taken = found.ids[:, :0]
+        parents, is_done = [], None
+        sides = zip(
+            *(x.chunk(count, 1) for x in (found.ids, found.parents, found.log_probs)), strict=True
+        )
+        for number, (group, own) in enumerate(zip(self.groups, sides, strict=True)):
+            times = (own[0].unsqueeze(-1) == taken.unsqueeze(1)).sum(-1)
+            choice = group.choose_lowered(Candidates(*own), times * self.penalty)
+            taken = torch.cat((taken, choice.ids), 1)
+            parents.append(choice.parents + (0 if is_first else number * self.width))
+            is_done = choice.is_done if is_done is None else is_done & choice.is_done
+        if is_done is None:
+            raise ValueError("there are no groups to choose for")
+        return Choice(taken, torch.cat(parents, 1), is_done)
+
+    def results(self, row: int) -> list[Hypothesis]:
+        """Give the different hypotheses of all groups, best first."""
+        found = {one.ids: one for group in self.groups for one in group.results(row)}
+        return sorted(found.values(), key=lambda one: -one.score)
+
+    def keep(self, order: Sequence[int]) -> None:
+        """Go on with some of the sequences, in this order."""
+        for group in self.groups:
+            group.keep(order)

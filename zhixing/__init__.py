@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from zhixing.data.table import Columns
     from zhixing.inspection.alignment import align_pairs
-    from zhixing.tasks.alternatives import alternatives
+    from zhixing.tasks.alternatives import alternatives, variants
     from zhixing.tasks.forced import score_pairs
     from zhixing.tasks.pipeline import Options, Pipeline
     from zhixing.tasks.translated import TranslateOptions
@@ -39,6 +39,7 @@ _PLACES = {
     "resume": ("zhixing.workflows.train", "resume"),
     "score_pairs": ("zhixing.tasks.forced", "score_pairs"),
     "train": ("zhixing.workflows.api", "train"),
+    "variants": ("zhixing.tasks.alternatives", "variants"),
 }
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "resume",
     "score_pairs",
     "train",
+    "variants",
 ]
 
 

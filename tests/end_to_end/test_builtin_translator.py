@@ -10,7 +10,7 @@ import zhixing as zx
 from zhixing.checkpoints.builtin import built_in_names, locate
 from zhixing.checkpoints.fetch import fetch
 from zhixing.checkpoints.pretrained import load_pretrained, save_pretrained
-from zhixing.errors import CheckpointError, ConfigError, DataError
+from zhixing.errors import CheckpointError, ConfigError, DataError, ZhixingError
 from zhixing.metrics.translation import text_scores
 from zhixing.models.quantization import has_released, is_quantized
 from zhixing.tasks.translation import Translator
@@ -145,3 +145,25 @@ def test_its_hash_is_the_same_before_and_after_it_was_used() -> None:
     assert has_released(fresh.model)
     assert model_hash(fresh.model) == before
     assert model_hash(load_pretrained(locate("en-fr")).model) == before
+
+
+def test_several_translations_are_unlike_each_other(translator: Translator) -> None:
+    source = "I would like to know where the station is."
+    found = zx.variants(translator, source, count=4)
+    texts = [one.text for one in found]
+    assert len(set(texts)) == len(texts) == 4
+    assert any("gare" in text for text in texts)
+    assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
+    near = zx.variants(translator, source, count=4, diversity=0.0)
+    assert len({one.text for one in near}) == len(near) > 1
+
+
+@pytest.mark.parametrize(
+    ("source", "count", "message"),
+    [(" ", 3, "source is blank"), ("Hello.", 0, "count is 0; it has to lie between 1 and 64")],
+)
+def test_several_translations_of_nothing_are_refused(
+    translator: Translator, source: str, count: int, message: str
+) -> None:
+    with pytest.raises(ZhixingError, match=message):
+        zx.variants(translator, source, count=count)

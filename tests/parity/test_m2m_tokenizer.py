@@ -133,7 +133,7 @@ def test_a_model_reads_and_writes_the_languages_it_is_told(
     tokenizer = transformers.M2M100Tokenizer.from_pretrained(model, src_lang=source)
     translator = Translator(load_pretrained(model))
     options = TranslateOptions(source_language=source, target_code=target, splits=False)
-    before, task = translator._directed(options)
+    before, task = translator.directed(options)
     assert before == []
     window = task.window(translator.voice.source.ids([ENGLISH[0]])[0])
     inputs = tokenizer(ENGLISH[0], return_tensors="pt")

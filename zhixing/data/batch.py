@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy
 import torch
@@ -11,6 +12,8 @@ from torch import Tensor
 
 from zhixing.errors import DataError
 from zhixing.layers.ragged import Ragged
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -137,6 +140,11 @@ class Batch:
         """Count the positions of the batch."""
         written = 0 if self.output_ids is None else len(self.output_ids.values)
         return len(self.input_ids.values) + written
+
+    def by_example(self, found: Sequence[Found]) -> list[Found]:
+        """Bring what was found of each window into the order of the examples, one window each."""
+        places = {owner: place for place, owner in enumerate(self.owners.tolist())}
+        return [found[places[number]] for number in range(len(found))]
 
     def to(self, device: torch.device) -> "Batch":
         """Bring all tensors to a device."""

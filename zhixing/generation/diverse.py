@@ -10,6 +10,8 @@ from zhixing.generation.picking import Beam, Candidates, Choice, Hypothesis
 from zhixing.generation.rules import Rules
 from zhixing.generation.settings import SearchSettings
 
+_PARTS = slice(0, 1), slice(1, None)
+
 
 class DiverseBeam:
     """Follow groups of hypotheses; a token costs the more, the more groups before took it now.
@@ -64,9 +66,13 @@ class DiverseBeam:
         return Choice(taken, torch.cat(parents, 1), is_done)
 
     def results(self, row: int) -> list[Hypothesis]:
-        """Give the different hypotheses of all groups, best first."""
-        found = {one.ids: one for group in self.groups for one in group.results(row)}
-        return sorted(found.values(), key=lambda one: -one.score)
+        """Give the best of every group, then the others, both best first; none comes twice."""
+        found = [group.results(row) for group in self.groups]
+        firsts, others = ([one for own in found for one in own[part]] for part in _PARTS)
+        order = [
+            one for some in (firsts, others) for one in sorted(some, key=lambda one: -one.score)
+        ]
+        return list({one.ids: one for one in reversed(order)}.values())[::-1]
 
     def keep(self, order: Sequence[int]) -> None:
         """Go on with some of the sequences, in this order."""

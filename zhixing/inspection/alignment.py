@@ -3,20 +3,15 @@
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from threading import Lock
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zhixing.data.batch import Batch
-from zhixing.errors import DataError
-from zhixing.layers.recorder import recording
-from zhixing.models.packing import twin_of
-from zhixing.models.transformer import Transformer
-from zhixing.tasks.forced import forced_examples, in_order, outputs_of, unsorted
-from zhixing.tasks.text_to_text import TextToTextTask
+from zhixing.tasks.attended import cross_attention
+from zhixing.tasks.forced import forced_examples
+from zhixing.tasks.running import in_order
 from zhixing.tasks.translation import Translator
 
 # A word with its apostrophes and hyphens, a character of a script without spaces, or a sign.
@@ -77,18 +72,18 @@ def align_pairs(
         arXiv:1909.02074, section 3.1 (the penultimate layer).
     """
     examples = forced_examples(translator.task, sources, targets)
-    # Hooks are hung on a copy, so that nobody else's work is recorded.
-    model = twin_of(translator.model)
     task, voice = translator.task, translator.voice
-    lock = Lock()
 
     def compute(rows: list[int]) -> list[Float[Tensor, "U T"]]:
         batch = task.collate([examples[row] for row in rows]).to(translator.device)
-        # Hooks know no threads.
-        with lock:
-            return unsorted(_attention(model, task, batch), batch)
+        return cross_attention(translator.model, task, batch)
 
-    weights = in_order(translator, examples, compute)
+    weights = in_order(
+        compute,
+        [example.num_tokens for example in examples],
+        device=translator.device,
+        precision=translator.products,
+    )
     results = []
     for source, target, example, matrix in zip(sources, targets, examples, weights, strict=True):
         read, written = voice.source.tokens(source), voice.target.tokens(target)
@@ -96,19 +91,6 @@ def align_pairs(
         kept = matrix[len(voice.first) :][: len(written.ids), first : first + len(read.ids)]
         results.append(_aligned(source, target, read.offsets, written.offsets, kept))
     return results
-
-
-def _attention(
-    model: Transformer, task: TextToTextTask, batch: Batch
-) -> list[Float[Tensor, "U T"]]:
-    if model.decoder is None:
-        raise DataError("the model has no decoder, and so no attention to what was read")
-    blocks = model.decoder.blocks
-    block = blocks[len(blocks) - (2 if len(blocks) > 2 else 1)]
-    with recording(block, "cross_attention.weights") as found:
-        model.write(batch.input_ids, task.shifted(outputs_of(batch.output_ids)))
-    (weights,) = found.values()
-    return [own.float().mean(0) for own in weights]
 
 
 def _aligned(

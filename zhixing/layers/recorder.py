@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import get_ident
 
 from torch import Tensor, nn
 
@@ -11,9 +12,10 @@ from zhixing.layers.tap import Tap
 
 @contextmanager
 def recording(model: nn.Module, ending: str) -> Iterator[dict[str, list[Tensor]]]:
-    """Keep what passes through every tap whose name ends so.
+    """Keep what passes in this thread through every tap whose name ends so.
 
-    Attention leaves its fused kernels only while its weights are watched, and only here.
+    Attention leaves its fused kernels only while its weights are watched, and only here; what other
+    threads compute with the model meanwhile is the same within rounding, and is not kept.
 
     Args:
         model: To watch.
@@ -37,10 +39,14 @@ def recording(model: nn.Module, ending: str) -> Iterator[dict[str, list[Tensor]]
         raise ConfigError(f"no tap is named {ending!r}; there are {', '.join(named)}")
     found: dict[str, list[Tensor]] = {name: [] for name in taps}
 
+    own = get_ident()
+
     def keep(name: str) -> object:
-        return taps[name].register_forward_hook(
-            lambda _module, _args, result: found[name].append(result.detach().cpu())
-        )
+        def look(_module: nn.Module, _args: object, result: Tensor) -> None:
+            if get_ident() == own:
+                found[name].append(result.detach().cpu())
+
+        return taps[name].register_forward_hook(look)
 
     handles = [keep(name) for name in taps]
     try:

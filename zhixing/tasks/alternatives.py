@@ -1,4 +1,4 @@
-"""Other ways to go on: what else could stand at a place of a translation, and what would follow."""
+"""Other translations: what else could stand at a place, and several unlike each other."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -8,13 +8,17 @@ import torch
 
 from zhixing.data.batch import Example
 from zhixing.errors import ConfigError, DataError
+from zhixing.generation.detecting import most_tokens
 from zhixing.layers.ragged import Ragged
 from zhixing.tasks.pipeline import checked_text
 from zhixing.tasks.running import mixed_precision
 from zhixing.tasks.text_to_text import write
+from zhixing.tasks.translated import TranslateOptions
 from zhixing.tasks.translation import Translator
 
 MOST = 64
+# Beams of each variant that is kept apart from the others.
+FEWEST_BEAMS = 2
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,84 @@ def alternatives(
         piece = voice.target.piece(token)
         results.append(Alternative(piece, share, voice.text(best.ids), score))
     return results
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One translation of several.
+
+    Attributes:
+        text: The whole translation.
+        score: Mean log-probability of a token.
+    """
+
+    text: str
+    score: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values, as they stand in JSON."""
+        return asdict(self)
+
+
+def variants(
+    translator: Translator,
+    source: str,
+    *,
+    count: int = 5,
+    diversity: float = 0.5,
+    options: TranslateOptions = TranslateOptions(),
+) -> list[Variant]:
+    """Give several translations of one sentence.
+
+    Args:
+        translator: The model.
+        source: A sentence.
+        count: How many at most; fewer where the model writes the same again.
+        diversity: What a token costs for each other variant that has it at the same place; 0 for
+            the likeliest ones, which mostly differ in little.
+        options: The languages; beams are chosen here.
+
+    Returns:
+        The likeliest first.
+
+    Raises:
+        ConfigError: If `count` or `diversity` is out of range.
+        DataError: If the source is blank, or too long for the model.
+    """
+    if not 1 <= count <= MOST:
+        raise ConfigError(f"count is {count}; it has to lie between 1 and {MOST}")
+    before, task = translator.directed(options)
+    ids = translator.voice.source.ids([checked_text(source, "source")])[0]
+    window = task.window([*before, *ids])
+    if not ids:
+        raise DataError("source is blank; give a sentence")
+    if len(window) > task.longest:
+        raise DataError(
+            f"source has {len(window)} tokens, but the model takes {task.longest}; give a sentence"
+        )
+    width = FEWEST_BEAMS if diversity else -(-max(count, 2 * FEWEST_BEAMS) // count)
+    settings = translator.voice.settings.changed(
+        num_beams=width * count,
+        num_groups=count if diversity else 1,
+        num_results=width * count,
+        diversity_penalty=diversity,
+        forced_first_id=None,
+    )
+    (found,) = write(
+        translator.model,
+        task,
+        [Example((window,), None, 1, len(ids), len(ids))],
+        settings,
+        device=translator.device,
+        precision=translator.products,
+        most_tokens=most_tokens,
+    )
+    texts: dict[str, float] = {}
+    for one in found:
+        score = sum(one.log_probs) / max(len(one.log_probs), 1)
+        texts.setdefault(translator.voice.text(one.ids), score)
+    best = [Variant(text, score) for text, score in texts.items() if text][:count]
+    return sorted(best, key=lambda one: -one.score)
 
 
 @torch.inference_mode()

@@ -7,10 +7,10 @@ from typing import Any
 import numpy
 import torch
 
-from zhixing.data.batch import Batch, Example
+from zhixing.data.batch import Example
 from zhixing.errors import DataError
 from zhixing.layers.ragged import Ragged
-from zhixing.tasks.running import each_batch
+from zhixing.tasks.running import in_order
 from zhixing.tasks.text_to_text import TextToTextTask
 from zhixing.tasks.translation import Translator
 
@@ -61,9 +61,14 @@ def score_pairs(
             ]
         )
         own = [part.tolist() for part in found.cpu().split(list(outputs.lengths))]
-        return unsorted(own, batch)
+        return batch.by_example(own)
 
-    found = in_order(translator, examples, compute)
+    found = in_order(
+        compute,
+        [example.num_tokens for example in examples],
+        device=translator.device,
+        precision=translator.products,
+    )
     voice = translator.voice
     scored = []
     for example, own in zip(examples, found, strict=True):
@@ -71,12 +76,6 @@ def score_pairs(
         pieces = tuple(voice.target.piece(i) for i in ids)
         scored.append(ScoredPair(sum(own) / len(own), sum(own), pieces, tuple(own)))
     return scored
-
-
-def unsorted(found: Sequence[Any], batch: Batch) -> list[Any]:
-    """Bring what was found of a batch's windows into the order of its examples."""
-    places = {owner: place for place, owner in enumerate(batch.owners.tolist())}
-    return [found[places[number]] for number in range(len(found))]
 
 
 def forced_examples(
@@ -104,17 +103,6 @@ def forced_examples(
             )
         examples.append(Example((window,), None, number, len(ids), len(ids), 1.0, whole))
     return examples
-
-
-def in_order(translator: Translator, examples: Sequence[Example], compute: Any) -> list[Any]:
-    """Compute something of all examples, those of like size together, in their order."""
-    found: list[Any] = [None] * len(examples)
-    sizes = [example.num_tokens for example in examples]
-    parts = each_batch(compute, sizes, device=translator.device, precision=translator.products)
-    for rows, results in parts:
-        for row, own in zip(rows, results, strict=True):
-            found[row] = own
-    return found
 
 
 def outputs_of(outputs: Ragged | None) -> Ragged:

@@ -161,6 +161,34 @@ def hold_memory() -> None:
             library.mallopt(option, size)
 
 
+def in_order(
+    compute: Callable[[list[int]], Sequence[Result]],
+    sizes: Sequence[int],
+    *,
+    device: torch.device,
+    precision: str,
+    budget: int = 0,
+    side_by_side: bool = True,
+) -> list[Result]:
+    """Compute something of each example, those of like size together; see `each_batch`.
+
+    Returns:
+        What `compute` gave for each example, in their order.
+    """
+    found: dict[int, Result] = {}
+    parts = each_batch(
+        compute,
+        sizes,
+        device=device,
+        precision=precision,
+        budget=budget,
+        side_by_side=side_by_side,
+    )
+    for rows, results in parts:
+        found.update(zip(rows, results, strict=True))
+    return [found[row] for row in range(len(sizes))]
+
+
 def give_back_memory() -> None:
     """Hand memory that was freed back to the system, where its library (glibc) has a call for it.
 

@@ -17,7 +17,7 @@ from zhixing.layers.dropout import Noise
 from zhixing.layers.ragged import Ragged, starts
 from zhixing.metrics.translation import text_scores
 from zhixing.models.transformer import Transformer
-from zhixing.tasks.running import each_batch
+from zhixing.tasks.running import each_batch, in_order
 from zhixing.tasks.task import Loss
 from zhixing.tokenization.tokenizer import Tokenizer
 
@@ -249,7 +249,7 @@ def write(
         )
 
     sizes = [example.tokens_in for example in examples]
-    parts = each_batch(
+    return in_order(
         compute,
         sizes,
         device=device,
@@ -257,11 +257,6 @@ def write(
         budget=_budget(sizes, device),
         side_by_side=False,
     )
-    found: list[list[Hypothesis]] = [[] for _ in examples]
-    for rows, results in parts:
-        for row, own in zip(rows, results, strict=True):
-            found[row] = own
-    return found
 
 
 def _budget(sizes: Sequence[int], device: torch.device) -> int:

@@ -56,6 +56,8 @@ class TranslateOptions:
     Attributes:
         num_beams: Hypotheses that are followed; None for what the model's folder says.
         length_penalty: See `SearchSettings`; None for what the folder says.
+        coverage_penalty: How much a hypothesis of a beam loses by what it passes by of the source,
+            see `attended.coverage`; 0 for nothing. Values that help are small: 0.01 to 0.2.
         source_language: ISO 639-1 code, for splitting sentences, or the token of a model that is
             told which language it reads (`fr`, `fr_XX`, `fra_Latn`); None for English, and for what
             the model's folder says.
@@ -70,6 +72,7 @@ class TranslateOptions:
 
     num_beams: int | None = None
     length_penalty: float | None = None
+    coverage_penalty: float = 0.0
     source_language: str | None = None
     target_code: str | None = None
     terms: Mapping[str, str] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import overload
 
 from zhixing.checkpoints.pretrained import Pretrained
@@ -11,6 +12,7 @@ from zhixing.errors import ConfigError, DataError
 from zhixing.generation.detecting import is_loop, is_unlike_in_length, most_tokens
 from zhixing.generation.picking import Hypothesis
 from zhixing.generation.settings import SearchSettings
+from zhixing.tasks.attended import by_coverage
 from zhixing.tasks.normalization import normalized_punctuation
 from zhixing.tasks.pipeline import checked_text, prepared_model, usable_device
 from zhixing.tasks.placeholders import kept_parts, survive
@@ -158,6 +160,14 @@ class Translator:
             settings = settings.changed(num_beams=options.num_beams)
         if options.length_penalty is not None:
             settings = settings.changed(length_penalty=options.length_penalty)
+        if options.coverage_penalty:
+            if options.coverage_penalty < 0 or settings.num_beams == 1:
+                raise ConfigError(
+                    f"coverage_penalty is {options.coverage_penalty} and num_beams is "
+                    f"{settings.num_beams}; it chooses among the hypotheses of a beam, so it has "
+                    f"to be positive, and the beams at least 2"
+                )
+            settings = settings.changed(num_results=settings.num_beams)
         return settings
 
     def _sentences(
@@ -206,7 +216,7 @@ class Translator:
         if options.normalizes:
             read = normalized_punctuation(texts, options.splitting_language)
         all_ids = self.voice.source.ids(list(read))
-        code, task = self._directed(options)
+        code, task = self.directed(options)
         if task.voice.first != self.voice.first:
             settings = settings.changed(forced_first_id=None)
         longest = min(task.longest - 8, LONGEST_SENTENCE)
@@ -214,7 +224,8 @@ class Translator:
         for sentence, ids in enumerate(all_ids):
             for a, b in window_bounds(len(ids), size=longest, overlap=0):
                 pieces.append(_Piece([*code, *ids[a:b]], sentence))
-        found = self._written(task, pieces, settings)
+        written = partial(self._written, task, penalty=options.coverage_penalty)
+        found = written(pieces, settings)
         bad = [
             i
             for i, (one, piece) in enumerate(zip(found, pieces, strict=True))
@@ -222,7 +233,7 @@ class Translator:
         ]
         flags: list[list[str]] = [[] for _ in pieces]
         if bad:
-            again = self._written(task, [pieces[i] for i in bad], settings.changed(**AGAIN))
+            again = written([pieces[i] for i in bad], settings.changed(**AGAIN))
             for i, one in zip(bad, again, strict=True):
                 flags[i].append("redone")
                 if len(_faults(one, pieces[i])) <= len(_faults(found[i], pieces[i])):
@@ -258,7 +269,12 @@ class Translator:
         return results
 
     def _written(
-        self, task: TextToTextTask, pieces: Sequence[_Piece], settings: SearchSettings
+        self,
+        task: TextToTextTask,
+        pieces: Sequence[_Piece],
+        settings: SearchSettings,
+        *,
+        penalty: float,
     ) -> list[Hypothesis]:
         if not pieces:
             return []
@@ -275,9 +291,19 @@ class Translator:
             precision=self.products,
             most_tokens=most_tokens,
         )
+        if penalty:
+            found = by_coverage(
+                self.model,
+                task,
+                examples,
+                found,
+                penalty,
+                device=self.device,
+                precision=self.products,
+            )
         return [own[0] for own in found]
 
-    def _directed(self, options: TranslateOptions) -> tuple[list[int], TextToTextTask]:
+    def directed(self, options: TranslateOptions) -> tuple[list[int], TextToTextTask]:
         """Give what is read before a text, and the task, for the languages that are asked for."""
         voice, code = self.voice, options.target_code
         usual = told_language(voice.source)

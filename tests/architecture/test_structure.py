@@ -114,6 +114,7 @@ def test_the_public_names_are_these_and_no_others():
         "resume",
         "score_pairs",
         "train",
+        "variants",
     ]
     for name in zhixing.__all__:
         assert getattr(zhixing, name) is not None

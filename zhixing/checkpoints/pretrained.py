@@ -331,9 +331,7 @@ def write_model_files(
             "an int8 model that is in use has given up the weights that a file would hold; "
             "load it again with load_pretrained, and save that"
         )
-    model_type = pretrained.model_type
-    if packed or not expresses(model_type, config):
-        model_type = own.TYPE
+    model_type = own.TYPE if packed else _published_type(pretrained)
     family = FAMILIES[model_type]
     values = family.write_config(config)
     if model_type == pretrained.model_type and model_type != own.TYPE:
@@ -360,6 +358,13 @@ def write_model_files(
     save_tokenizer(pretrained.tokenizer, place, max_length=config.max_positions)
     probe = pretrained.card.probe or probe_of(pretrained.tokenizer)
     write_card(replace(pretrained.card, probe=probe), place)
+
+
+def _published_type(pretrained: Pretrained) -> str:
+    """Name the family that a model is saved as: its own, else any that expresses it, else none."""
+    names = [pretrained.model_type, *FAMILIES]
+    fit = (name for name in names if name != own.TYPE and expresses(name, pretrained.config))
+    return next(fit, own.TYPE)
 
 
 def _once(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

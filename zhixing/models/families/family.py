@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
-from zhixing.errors import CheckpointError
+from zhixing.errors import CheckpointError, ConfigError
 from zhixing.models.config import HeadKind, ModelConfig
 from zhixing.models.weight_names import WeightNames
 
@@ -121,4 +121,7 @@ def padding_of(values: Mapping[str, Any]) -> int:
 
 def architecture_named(architectures: Mapping[str, HeadKind], head: HeadKind) -> str:
     """Give the first architecture that has this head."""
-    return next(name for name, kind in architectures.items() if kind == head)
+    named = next((name for name, kind in architectures.items() if kind == head), None)
+    if named is None:
+        raise ConfigError(f"head is {head!r}, which this family does not have")
+    return named

@@ -26,7 +26,9 @@ LONGEST = 1024
 # Sentences that are written side by side: more of them share the cost of a step. The cores share
 # each batch: a step is hundreds of small calls, and threads with a batch each would wait for one
 # another at every one of them (Python lets one thread speak at a time; measured, that is a fifth).
-CPU_TOKENS = 2048
+CPU_TOKENS, MOST_CPU_TOKENS = 2048, 8192
+# A small model's step is soon done, and more sentences share its cost: as many as this cache holds.
+CACHE_BYTES = 32 << 20
 ACCELERATOR_TOKENS = 16384
 
 
@@ -254,16 +256,18 @@ def write(
         sizes,
         device=device,
         precision=precision,
-        budget=_budget(sizes, device),
+        budget=_budget(sizes, model, device),
         side_by_side=False,
     )
 
 
-def _budget(sizes: Sequence[int], device: torch.device) -> int:
+def _budget(sizes: Sequence[int], model: Transformer, device: torch.device) -> int:
     """Tell how many tokens to read at once, so that all batches have as much to do."""
     if device.type != "cpu":
         return ACCELERATOR_TOKENS
-    rounds = max(-(-sum(sizes) // CPU_TOKENS), 1)
+    config = model.config
+    fit = CACHE_BYTES // (8 * max(config.decoder_layers, 1) * config.hidden_size)
+    rounds = max(-(-sum(sizes) // min(max(fit, CPU_TOKENS), MOST_CPU_TOKENS)), 1)
     share = -(-sum(sizes) // rounds)
     # The longest of a batch may not fit any more, and would be left to a batch of its own.
     return share + max(sizes, default=0)

@@ -19,7 +19,7 @@ from zhixing.workflows.finishing import model_hash
 from zhixing.workflows.predict import refuse_itself
 
 # Rows that are translated together: enough sentences of like length to share a step.
-ROWS_AT_A_TIME = 64
+ROWS_AT_A_TIME = 256
 KINDS = (".txt", ".tsv", ".jsonl")
 Row = tuple[int, str]
 

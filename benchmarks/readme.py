@@ -10,9 +10,14 @@ import re
 import statistics
 import sys
 from pathlib import Path
-from typing import Any
 
-from benchmarks.runs import RESULTS
+from benchmarks.readme_translation import (
+    built_in_lines,
+    decoding_lines,
+    learning_lines,
+    translation_lines,
+)
+from benchmarks.runs import RESULTS, read
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -33,12 +38,6 @@ PACKAGES = [
     "cli",
     "resources",
 ]
-
-
-def read(name: str) -> dict[str, Any] | None:
-    """Read a result, if it was measured."""
-    path = RESULTS / f"{name}.json"
-    return json.loads(path.read_text()) if path.exists() else None
 
 
 def accuracy_lines() -> list[list[str]]:
@@ -160,96 +159,6 @@ def speed_lines() -> list[list[str]]:
             ]
         )
     return lines
-
-
-def translation_lines() -> list[list[str]]:
-    """Show what a tiny model learns from captions."""
-    found = read("multi30k")
-    if found is None:
-        return []
-    report, minutes = found["report"], found["minutes"]
-    chrf = report["scores"]["chrf"]["value"]
-    return [
-        [
-            f"Multi30k en-fr from nothing, {found['threads']} thread, validation: tokenized "
-            f"lower-cased BLEU",
-            f"{report['lower_cased_bleu']:.1f} in {minutes:.0f} min of training",
-            f"sacreBLEU {report['scores']['bleu']['value']:.1f}, chrF {chrf:.1f}",
-            "52 in 90 min of two cores",
-            found["command"],
-        ]
-    ]
-
-
-def learning_lines() -> list[list[str]]:
-    """Compare how fast a translator learns."""
-    found = read("translation-training")
-    if found is None:
-        return []
-    rates = found["tokens_per_second"]
-    peers = {name: rate["median"] for name, rate in rates.items() if "zhixing" not in name}
-    best = max(peers, key=lambda name: peers[name])
-    return [
-        [
-            f"learning Multi30k, tiny model, {found['threads']} threads, tokens/s",
-            f"{rates['zhixing']['median']:,.0f} (float32 "
-            f"{rates['zhixing float32']['median']:,.0f})",
-            f"{best} {peers[best]:,.0f} ({found['ratio']:.2f} times; float32 "
-            f"{found['ratio_float32']:.2f})",
-            "1.3 times",
-            found["command"],
-        ]
-    ]
-
-
-def built_in_lines() -> list[list[str]]:
-    """Show what the card of the built-in translator says."""
-    path = ROOT / "zhixing" / "resources" / "en-fr" / "zhixing.json"
-    card = json.loads(path.read_text(encoding="utf-8"))
-    wanted = {"everyday sentences": "33", "software documentation": "24"}
-    lines = []
-    for name, scores in card["scores"].items():
-        bleu, moved = scores["bleu"], card["quantization"][name]
-        lines.append(
-            [
-                f"built-in en-fr, {name}, sacreBLEU",
-                f"{bleu['value']:.1f} ({bleu['low']:.1f} to {bleu['high']:.1f})",
-                f"in float32 {moved['bleu_before']:.1f}",
-                f"{wanted[name]}; int8 costs at most 0.2",
-                "python recipes/en_fr/package.py",
-            ]
-        )
-    return lines
-
-
-def decoding_lines() -> list[list[str]]:
-    """Compare decoding speeds and what they need of memory."""
-    found = read("translate-speed")
-    if found is None:
-        return []
-    rates, ratios, command = found["tokens_per_second"], found["ratios"], found["command"]
-    lines = []
-    for own, pair, peer, wanted in (
-        ("zhixing float32", "float32 against transformers", "transformers float32", "1.5 times"),
-        ("zhixing int8", "int8 against CTranslate2 int8", "ctranslate2 int8", "1.75 times"),
-    ):
-        for way in ("greedy", "beam 4", "greedy, one at a time", "beam 4, one at a time"):
-            is_single = "one at a time" in way
-            other = (
-                f"{peer} {rates[peer][way]['median']:,.0f} ({ratios[f'{pair}, {way}']:.2f} times)"
-            )
-            if own == "zhixing int8":
-                workers = f"{pair}, a worker a thread, {way}"
-                other += f"; with a worker a thread {ratios[workers]:.2f} times"
-                wanted = "1.3 times" if is_single else "1.75 times"
-            elif is_single:
-                continue
-            title = f"decoding, Marian's size, {own.split()[1]}, {way}, target tokens/s"
-            lines.append([title, f"{rates[own][way]['median']:,.0f}", other, wanted, command])
-    own, peer = (found["megabytes"][name] for name in ("zhixing int8", "ctranslate2 int8"))
-    other = f"ctranslate2 int8 {peer:.0f} ({own / peer:.1f} times)"
-    title = "loading and decoding that model in int8, MB more"
-    return [*lines, [title, f"{own:.0f}", other, "1.1 times", command]]
 
 
 def quality_lines() -> list[list[str]]:

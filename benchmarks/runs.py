@@ -17,6 +17,8 @@ from zhixing.layers.packed import has_tiles
 from zhixing.workflows.train import train_model
 
 RESULTS = Path(__file__).parent / "results"
+# What is added to the name of a result, by whether the processor has tiles (AMX).
+MACHINE_KINDS = {False: "", True: "-amx"}
 
 # What the reference library's Trainer does unless it is told otherwise, in our words.
 SAME_AS_TRAINER = {
@@ -114,10 +116,19 @@ def commit() -> str:
     return done.stdout.strip()
 
 
-def write_result(name: str, command: str, values: dict[str, Any]) -> Path:
-    """Keep what was measured, with everything it depends on."""
+def write_result(
+    name: str, command: str, values: dict[str, Any], *, by_machine: bool = False
+) -> Path:
+    """Keep what was measured, with everything it depends on.
+
+    Args:
+        name: Of the result.
+        command: That made it.
+        values: What was measured.
+        by_machine: Keep it beside that of the other kind of processor, not in its place.
+    """
     RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{name}.json"
+    path = RESULTS / f"{name}{MACHINE_KINDS[has_tiles()] if by_machine else ''}.json"
     packages = installed("torch", "transformers", "ctranslate2", "tokenizers", "zhixing")
     record = {
         "command": command,
@@ -128,6 +139,12 @@ def write_result(name: str, command: str, values: dict[str, Any]) -> Path:
     }
     path.write_text(json.dumps(record, indent=1) + "\n")
     return path
+
+
+def read(name: str) -> dict[str, Any] | None:
+    """Read a result, if it was measured."""
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else None
 
 
 def summary(seconds: list[float]) -> dict[str, float]:

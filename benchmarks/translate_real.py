@@ -216,7 +216,8 @@ def main(rounds: int) -> None:
             for way in seconds[one]
         },
     }
-    print(write_result("translate-real", "python -m benchmarks.translate_real", values))
+    command = "python -m benchmarks.translate_real"
+    print(write_result("translate-real", command, values, by_machine=True))
 
 
 if __name__ == "__main__":

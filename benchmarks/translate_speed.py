@@ -159,7 +159,8 @@ def main(rounds: int) -> None:
                 )
                 found[name].append(json.loads(told.stdout.splitlines()[-1]))
                 print(number, name, {k: v for k, v in found[name][-1].items() if k != "ids"})
-    print(write_result("translate-speed", "python -m benchmarks.translate_speed", _kept(found)))
+    command = "python -m benchmarks.translate_speed"
+    print(write_result("translate-speed", command, _kept(found), by_machine=True))
 
 
 def _kept(found: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:

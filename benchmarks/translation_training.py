@@ -1,11 +1,13 @@
 """How many tokens a second does a translator learn from, here and with the reference's trainer?
 
     python -m benchmarks.translation_training
+    python -m benchmarks.translation_training --toolkit eole=eole/bin/python
 
 The tiny model of `benchmarks.multi30k` on its 29,000 pairs, from the same drawn weights: ours, and
 the reference library's Seq2SeqTrainer with rows grouped by length and about as many tokens a batch,
 each in a process of its own, in turn, in rounds. Tokens are those of sources and targets; padding
-is not counted. The first steps of each are left out.
+is not counted. The first steps of each are left out. Other toolkits join in where a Python is named
+that has them (see `benchmarks.peers_training`). bfloat16 takes part where a processor has tiles.
 """
 
 import argparse
@@ -22,18 +24,16 @@ import torch
 
 from benchmarks.datasets import SHARED
 from benchmarks.multi30k import SETTINGS
+from benchmarks.peers_training import TOOLKITS
 from benchmarks.peers_translate import ROOT
 from benchmarks.runs import write_result
 from zhixing.data.readers import read_table
+from zhixing.layers.packed import has_tiles
 from zhixing.workflows.train import train_model
 
 STEPS, WARMUP = 60, 15
-CONTESTANTS = (
-    "zhixing",
-    "zhixing float32",
-    "Seq2SeqTrainer float32",
-    "Seq2SeqTrainer bfloat16",
-)
+CONTESTANTS = ("zhixing", "zhixing float32", "Seq2SeqTrainer float32", "Seq2SeqTrainer bfloat16")
+FLOAT32 = ("zhixing float32", "Seq2SeqTrainer float32")
 # Pairs of Multi30k that hold about as many tokens as a batch of ours.
 PAIRS = 128
 
@@ -138,14 +138,19 @@ def measure_one(name: str, box: Path) -> float:
     return reference(box, precision)
 
 
-def main(rounds: int) -> None:
+def main(rounds: int, toolkits: dict[str, str]) -> None:
     """Let all contestants run in turn, and keep rates and ratios."""
-    rates: dict[str, list[float]] = {name: [] for name in CONTESTANTS}
+    own = CONTESTANTS if has_tiles() else FLOAT32
+    rates: dict[str, list[float]] = {name: [] for name in (*own, *toolkits)}
     with tempfile.TemporaryDirectory() as box:
         folder = Path(box) / "model"
         ours(folder, "auto")
         for number in range(rounds):
-            for name in CONTESTANTS:
+            for name, python in toolkits.items():
+                with tempfile.TemporaryDirectory() as work:
+                    rates[name].append(TOOLKITS[name](python, folder, Path(work)))
+                print(number, name, f"{rates[name][-1]:,.0f} tokens/s", flush=True)
+            for name in own:
                 command = [
                     *(sys.executable, "-m", "benchmarks.translation_training"),
                     *("--one", name, str(folder)),
@@ -163,19 +168,20 @@ def main(rounds: int) -> None:
             name: {"median": medians[name], "lowest": min(found), "highest": max(found)}
             for name, found in rates.items()
         },
-        "ratio": medians["zhixing"] / fastest,
+        "ratio": medians[own[0]] / fastest,
         "ratio_float32": medians["zhixing float32"] / medians["Seq2SeqTrainer float32"],
     }
     command = "python -m benchmarks.translation_training"
-    print(write_result("translation-training", command, values))
+    print(write_result("translation-training", command, values, by_machine=True))
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--toolkit", action="append", default=[], metavar="NAME=PYTHON")
     parser.add_argument("--one", nargs=2, metavar=("NAME", "FOLDER"))
     options = parser.parse_args()
     if options.one:
         print(measure_one(options.one[0], Path(options.one[1])))
     else:
-        main(options.rounds)
+        main(options.rounds, dict(pair.split("=", 1) for pair in options.toolkit))

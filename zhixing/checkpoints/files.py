@@ -91,6 +91,22 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         ) from error
 
 
+def read_facts(path: Path) -> dict[str, str]:
+    """Read what a safetensors file says of itself.
+
+    Raises:
+        FileError: If it cannot be read.
+        CheckpointError: If it is damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except OSError as error:
+        raise FileError(f"{path} cannot be read ({error.strerror}); check the path") from error
+    except SafetensorError as error:
+        raise CheckpointError(f"{path} is no safetensors file ({error}); make it again") from error
+
+
 def _read_tensor(path: Path, name: str) -> Tensor:
     # Opened for each: what was read of a file stays in memory until it is closed.
     with safe_open(path, framework="pt") as file:

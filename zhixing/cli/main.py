@@ -21,6 +21,7 @@ COMMANDS = {
     "classify": "Give labels to texts, or to every row of a file.",
     "translate": "Translate texts of any length, or a file of any size.",
     "score": "Tell how likely a translator holds given translations; align their words.",
+    "shortlist": "Learn which tokens a translator may need, to write faster.",
     "quantize": "Make an int8 twin of a model, and say how far its answers moved.",
     "convert": "Write an old model folder again, so that it loads safely.",
     "inspect": "Draw what a model attends to in one text.",

@@ -32,6 +32,9 @@ Moses = Annotated[
     bool, typer.Option("--moses", help="Make punctuation plain first, by Moses' rules.")
 ]
 Output = Annotated[str, typer.Option(help="A .txt, .tsv or .jsonl file, or - for standard output.")]
+Listed = Annotated[
+    str | None, typer.Option("--shortlist", help="A file of zhixing shortlist: faster, less free.")
+]
 Source = Annotated[
     str | None, typer.Option(help="Code of the language read, such as en or eng_Latn.")
 ]
@@ -56,6 +59,7 @@ def translate(
     target: Target = None,
     term: Terms = None,
     moses: Moses = False,
+    shortlist: Listed = None,
     text: TextColumn = None,
     precision: Precision = "auto",
     device: Device = "cpu",
@@ -81,7 +85,9 @@ def translate(
         terms=_terms(term or []),
         normalizes=moses,
     )
-    translator = load_translator(model, precision=precision, device=device, threads=threads)
+    translator = load_translator(
+        model, precision=precision, device=device, threads=threads, shortlist=shortlist
+    )
     if input is None:
         show = _print_several if best != 1 else _print_texts
         show(translator, list(texts or []), options, best, as_json)

@@ -12,6 +12,7 @@ from zhixing.errors import DataError
 from zhixing.generation.picking import Hypothesis
 from zhixing.generation.search import search
 from zhixing.generation.settings import SearchSettings
+from zhixing.generation.shortlist import Shortlist, search_within
 from zhixing.layers.cross_entropy import vocabulary_loss
 from zhixing.layers.dropout import Noise
 from zhixing.layers.ragged import Ragged, starts
@@ -213,6 +214,7 @@ def write(
     precision: str = "float32",
     prefixes: Sequence[Sequence[int]] = (),
     most_tokens: Callable[[int], int] | None = None,
+    shortlist: Shortlist | None = None,
 ) -> list[list[Hypothesis]]:
     """Write about all examples.
 
@@ -225,6 +227,7 @@ def write(
         precision: Of the matrix products.
         prefixes: How each result has to begin; none to leave it to the model.
         most_tokens: How long a result may become, by the tokens of the longest example beside it.
+        shortlist: Which tokens may be written about which; None for all about all.
 
     Returns:
         For each example its best hypotheses, in the order of the examples.
@@ -238,17 +241,15 @@ def write(
         if most_tokens is not None:
             most = most_tokens(max(inputs.lengths))
             limited = settings.changed(max_tokens=min(settings.max_tokens, most))
-        return search(
-            model,
-            inputs.to(device),
-            limited,
-            sequences=len(rows),
-            prefixes=[
-                task.voice.first + tuple(prefixes[row]) if prefixes else task.voice.first
-                for row in rows
-            ],
-            device=device,
-        )
+        begun = [
+            task.voice.first + tuple(prefixes[row]) if prefixes else task.voice.first
+            for row in rows
+        ]
+        placed = inputs.to(device)
+        if shortlist is not None:
+            ids = shortlist.ids_for(inputs.values)
+            return search_within(model, placed, limited, ids, prefixes=begun, device=device)
+        return search(model, placed, limited, sequences=len(rows), prefixes=begun, device=device)
 
     sizes = [example.tokens_in for example in examples]
     return in_order(

@@ -82,4 +82,4 @@ class TranslateOptions:
     @property
     def splitting_language(self) -> str:
         """Give the ISO code by which sentences are found."""
-        return "en" if self.source_language is None else self.source_language.strip("_")[:2]
+        return (self.source_language or "").strip("_")[:2] or "en"

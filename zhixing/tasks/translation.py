@@ -12,6 +12,7 @@ from zhixing.errors import ConfigError, DataError
 from zhixing.generation.detecting import is_loop, is_unlike_in_length, most_tokens
 from zhixing.generation.picking import Hypothesis
 from zhixing.generation.settings import SearchSettings
+from zhixing.generation.shortlist import Shortlist
 from zhixing.tasks.attended import by_coverage
 from zhixing.tasks.normalization import normalized_punctuation
 from zhixing.tasks.pipeline import checked_text, prepared_model, usable_device
@@ -53,13 +54,19 @@ class Translator:
         pretrained: A loaded folder.
         device: cpu, cuda, cuda:N or mps.
         precision: Of the matrix products; "int8" quantizes.
+        shortlist: Which tokens may be written about which; None for all about all.
 
     Raises:
         ConfigError: If the model does not write, or the device or precision is not there.
     """
 
     def __init__(
-        self, pretrained: Pretrained, *, device: str = "cpu", precision: str = "float32"
+        self,
+        pretrained: Pretrained,
+        *,
+        device: str = "cpu",
+        precision: str = "float32",
+        shortlist: Shortlist | None = None,
     ) -> None:
         if pretrained.model.next_token is None:
             raise ConfigError(
@@ -70,6 +77,7 @@ class Translator:
         self.precision = resolved(precision, self.device)
         self.model, self.products = prepared_model(pretrained.model, self.device, self.precision)
         self.pretrained = replace(pretrained, model=self.model)
+        self.shortlist = shortlist
         self.voice = voice_of(pretrained)
         self.task = TextToTextTask(self.voice, max_positions=pretrained.config.max_positions)
 
@@ -161,11 +169,11 @@ class Translator:
         if options.length_penalty is not None:
             settings = settings.changed(length_penalty=options.length_penalty)
         if options.coverage_penalty:
-            if options.coverage_penalty < 0 or settings.num_beams == 1:
+            if not 0 < options.coverage_penalty <= 100 or settings.num_beams == 1:
                 raise ConfigError(
                     f"coverage_penalty is {options.coverage_penalty} and num_beams is "
                     f"{settings.num_beams}; it chooses among the hypotheses of a beam, so it has "
-                    f"to be positive, and the beams at least 2"
+                    f"to lie between 0 and 100, and the beams have to be at least 2"
                 )
             settings = settings.changed(num_results=settings.num_beams)
         return settings
@@ -290,6 +298,7 @@ class Translator:
             device=self.device,
             precision=self.products,
             most_tokens=most_tokens,
+            shortlist=self.shortlist,
         )
         if penalty:
             found = by_coverage(

@@ -9,6 +9,7 @@ from zhixing.tasks.pipeline import Pipeline
 from zhixing.tasks.running import Precision
 from zhixing.tasks.translation import Translator
 from zhixing.workflows.preparation import use_threads
+from zhixing.workflows.shortlist import load_shortlist
 
 
 def load(
@@ -64,13 +65,24 @@ def load_translator(
     precision: Precision = "float32",
     device: str = "cpu",
     threads: int = 0,
+    shortlist: str | Path | None = None,
 ) -> Translator:
     """Load a model that writes; see `load`.
 
+    Args:
+        model: A model folder or a built-in name.
+        precision: Of the matrix products.
+        device: cpu, cuda, cuda:N or mps.
+        threads: For computing.
+        shortlist: A file that `learn_shortlist` wrote; None to write with the whole vocabulary.
+
     Raises:
         ConfigError: If it does something else.
+        CheckpointError: If the shortlist is one of another vocabulary.
     """
     loaded = load(model, precision=precision, device=device, threads=threads)
     if isinstance(loaded, Translator):
+        if shortlist is not None:
+            loaded.shortlist = load_shortlist(shortlist, loaded)
         return loaded
     raise ConfigError(f"{model} classifies texts and does not write any; use zhixing classify")

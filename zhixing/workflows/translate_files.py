@@ -136,6 +136,7 @@ def _facts(
     return {
         "model": model_hash(translator.model),
         "precision": translator.precision,
+        "shortlist": None if translator.shortlist is None else translator.shortlist.fingerprint(),
         "data": [sha256_of(path) for path in paths],
         "options": json.loads(json.dumps(asdict(options))),
         "columns": asdict(columns),

@@ -1,8 +1,12 @@
 """The lines of the README's table of measurements that speak of translation."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 from benchmarks.runs import MACHINE_KINDS, read
+
+ROOT = Path(__file__).parent.parent
 
 
 def translation_lines() -> list[list[str]]:

@@ -59,8 +59,9 @@ def ours(folder: Path, precision: str) -> Translate:
 
 def reference(folder: Path) -> Translate:
     """Translate with the reference library, in padded batches of sentences of like length."""
-    from transformers import AutoModelForSeq2SeqLM
+    from transformers import AutoModelForSeq2SeqLM, logging
 
+    logging.set_verbosity_error()
     voice = voice_of(load_pretrained(folder))
     model = AutoModelForSeq2SeqLM.from_pretrained(folder, dtype=torch.float32).eval()
     padding = int(model.config.pad_token_id)

@@ -102,7 +102,8 @@ def read_facts(path: Path) -> dict[str, str]:
         with safe_open(path, framework="pt") as file:
             return dict(file.metadata() or {})
     except OSError as error:
-        raise FileError(f"{path} cannot be read ({error.strerror}); check the path") from error
+        reason = error.strerror or error
+        raise FileError(f"{path} cannot be read ({reason}); check the path") from error
     except SafetensorError as error:
         raise CheckpointError(f"{path} is no safetensors file ({error}); make it again") from error
 

@@ -26,8 +26,8 @@ class DiverseBeam:
         self.penalty = settings.diversity_penalty
         self.width = settings.num_beams // settings.num_groups
         own = settings.changed(num_beams=self.width, num_results=1, num_groups=1)
-        # As many candidates may be held back as tokens were taken.
-        spare = settings.num_beams
+        # Of every hypothesis as many candidates may be held back as tokens were taken.
+        spare = settings.num_beams * self.width
         self.groups = [
             Beam(own, sequences, device, spare=spare) for _ in range(settings.num_groups)
         ]

@@ -122,7 +122,8 @@ class Single:
         logits = logits.view(count, alive, -1).expand(-1, self.width, -1)
         totals = log_totals(logits.flatten(0, 1)).view(count, -1)
         # Only a penalty changes scores of tokens that may be chosen.
-        is_changed = self.settings.repetition_penalty != 1.0 or position == 0
+        is_shared = position == 0 and self.width > 1
+        is_changed = self.settings.repetition_penalty != 1.0 or is_shared
         scores = rules.apply(logits.clone() if is_changed else logits, self.ids[own], first)
         if self.settings.temperature:
             chosen = self._drawn(scores, self.generators[own])
@@ -302,7 +303,8 @@ class Beam:
         longest = length
         if settings.early_stopping == "never" and settings.length_penalty > 0.0:
             longest = settings.max_tokens
-        possible = self.scores[:, 0] / longest**settings.length_penalty
+        # The first is not the best where some were held back.
+        possible = self.scores.amax(1) / longest**settings.length_penalty
         worst = torch.where(is_ended, self.ended_scores.amin(1, keepdim=True), NOTHING)
         self.may_improve = self.may_improve & (possible.unsqueeze(-1) > worst).any(-1)
         is_full = is_ended.all(-1) & (settings.early_stopping == "yes")

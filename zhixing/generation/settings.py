@@ -107,6 +107,10 @@ class SearchSettings:
         """Tell how many hypotheses of each sequence are alive at once."""
         return self.num_beams if self.temperature == 0.0 else self.num_results
 
+    def with_beams(self, count: int) -> "SearchSettings":
+        """Give one result by so many plain beams."""
+        return self.changed(num_beams=count, num_results=1, num_groups=1, diversity_penalty=0.0)
+
     def changed(self, **values: Any) -> "SearchSettings":
         """Change some settings."""
         return replace(self, **values)

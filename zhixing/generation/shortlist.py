@@ -59,7 +59,7 @@ class ShortlistedWriter:
         ids: Its tokens that may be written, in order.
 
     Raises:
-        ConfigError: If the model is int8, in use, and its output is no token table.
+        ConfigError: If the model is int8, in use, and has given up the rows of its output.
     """
 
     def __init__(self, model: Transformer, ids: Int[Tensor, " S"]) -> None:
@@ -138,13 +138,14 @@ def _rows_of(
     bias = None if output.bias is None else output.bias[ids]
     if not isinstance(output, Int8Linear):
         return output.weight[ids], bias, None
+    # Read once: another thread may give it up meanwhile.
+    weight, scale = output.weight, output.scale
     tokens = None if model.decoder_embedding is None else model.decoder_embedding.tokens
-    source: Int8Linear | Int8Embedding = output
-    if output.weight is None and model.config.tie_output and isinstance(tokens, Int8Embedding):
-        source = tokens
-    if source.weight is None:
+    if weight is None and model.config.tie_output and isinstance(tokens, Int8Embedding):
+        weight, scale = tokens.weight, tokens.scale
+    if weight is None:
         raise ConfigError(
-            "the int8 model is in use and its output is laid out whole; a shortlist needs it in "
-            "float32, or a model whose output is its token table"
+            "the int8 model is in use and has given up the rows of its output; load it with the "
+            "shortlist, or in float32"
         )
-    return ids, None, prepare(source.weight[ids].contiguous(), source.scale[ids], bias)
+    return ids, None, prepare(weight[ids].contiguous(), scale[ids], bias)

@@ -235,7 +235,7 @@ def multiply(x: Float[Tensor, "N I"], factor: Factor) -> Float[Tensor, "N O"]:
         product = _multiply_many(rows.values, factor)
     elif weight is None:
         raise ValueError("the factor holds neither a weight nor one that is packed")
-    elif x.is_cpu and usable_kernels().few and _is_for_few(len(x), weight):
+    elif x.is_cpu and usable_kernels().few and len(x) < FEW_ROWS:
         rows = _signed(rows)
         product = torch._int_mm(rows.values, weight.t()) * factor.scale
     else:

@@ -275,6 +275,13 @@ def release_weights(model: nn.Module) -> None:
         layer.releases, layer.is_lean = True, is_lean
 
 
+def keep_output(model: nn.Module) -> None:
+    """Let the layer that scores the vocabulary keep its weight, so that rows can be taken of it."""
+    output = getattr(getattr(model, "next_token", None), "output", None)
+    if isinstance(output, Int8Linear):
+        output.releases = False
+
+
 def has_released(model: nn.Module) -> bool:
     """Say whether any layer has given up its weight, so that the model cannot be saved."""
     return any(isinstance(m, Int8Linear) and m.weight is None for m in model.modules())

@@ -10,6 +10,7 @@ from zhixing.data.batch import Example
 from zhixing.errors import ConfigError, DataError
 from zhixing.generation.detecting import most_tokens
 from zhixing.layers.ragged import Ragged
+from zhixing.tasks.normalization import normalized_punctuation
 from zhixing.tasks.pipeline import checked_text
 from zhixing.tasks.running import mixed_precision
 from zhixing.tasks.text_to_text import write
@@ -129,7 +130,7 @@ def variants(
         count: How many at most; fewer where the model writes the same again.
         diversity: What a token costs for each other variant that has it at the same place; 0 for
             the likeliest ones, which mostly differ in little.
-        options: The languages; beams are chosen here.
+        options: The languages, and whether punctuation is made plain; the rest is chosen here.
 
     Returns:
         The likeliest first.
@@ -141,7 +142,10 @@ def variants(
     if not 1 <= count <= MOST:
         raise ConfigError(f"count is {count}; it has to lie between 1 and {MOST}")
     before, task = translator.directed(options)
-    ids = translator.voice.source.ids([checked_text(source, "source")])[0]
+    read = [checked_text(source, "source")]
+    if options.normalizes:
+        read = normalized_punctuation(read, options.splitting_language)
+    ids = translator.voice.source.ids(read)[0]
     window = task.window([*before, *ids])
     if not ids:
         raise DataError("source is blank; give a sentence")
@@ -165,6 +169,7 @@ def variants(
         device=translator.device,
         precision=translator.products,
         most_tokens=most_tokens,
+        shortlist=translator.shortlist,
     )
     texts: dict[str, float] = {}
     for one in found:

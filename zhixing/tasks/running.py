@@ -28,7 +28,7 @@ CPU_TOKENS = 2048
 ACCELERATOR_TOKENS = 65536
 
 # Freed memory at the end of the heap that is not given back to the system, in bytes.
-MOST_HELD = 256 << 20
+MOST_HELD, _MOST_OLD = 256 << 20, 32 << 20
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
 
@@ -156,9 +156,10 @@ def hold_memory() -> None:
     A step of a decoder asks for tens of megabytes and frees them; given to the system and asked for
     again each time, every page of them is zeroed anew, which took a twelfth of the time of a beam.
     """
-    if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
-        for option, size in ((_MMAP_THRESHOLD, MOST_HELD), (_TRIM_THRESHOLD, MOST_HELD)):
-            library.mallopt(option, size)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    # Older ones take no more than the second; either setting alone would make things worse.
+    if mallopt and any(mallopt(_MMAP_THRESHOLD, size) for size in (MOST_HELD, _MOST_OLD)):
+        mallopt(_TRIM_THRESHOLD, MOST_HELD)
 
 
 def in_order(

@@ -106,10 +106,10 @@ class TextToTextTask:
         voice = self.voice
         wrapped = voice.source.wrap([*voice.before, *ids]).input_ids
         if voice.reads is not None:
-            # Around the text there is one; were it spelled in the text, too, the first of both
-            # sides would still be the one that stands at an end.
+            # It may be spelled in the text, too: what stands around nothing tells the side.
             usual, told = voice.reads
-            place = 0 if wrapped[0] == usual else len(wrapped) - 1 - wrapped[::-1].index(usual)
+            is_first = voice.source.wrap([]).input_ids[0] == usual
+            place = 0 if is_first else len(wrapped) - 1 - wrapped[::-1].index(usual)
             wrapped = [*wrapped[:place], told, *wrapped[place + 1 :]]
         return Window(numpy.asarray(wrapped, dtype=numpy.int32), None)
 
@@ -175,7 +175,7 @@ class TextToTextTask:
             model,
             self,
             examples,
-            self.voice.settings.changed(num_beams=1, num_results=1),
+            self.voice.settings.with_beams(1),
             device=device,
             precision=precision,
         )

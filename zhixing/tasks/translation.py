@@ -165,7 +165,7 @@ class Translator:
     def _settings(self, options: TranslateOptions) -> SearchSettings:
         settings = self.voice.settings.changed(num_results=1)
         if options.num_beams is not None:
-            settings = settings.changed(num_beams=options.num_beams)
+            settings = settings.with_beams(options.num_beams)
         if options.length_penalty is not None:
             settings = settings.changed(length_penalty=options.length_penalty)
         if options.coverage_penalty:

@@ -5,6 +5,7 @@ from pathlib import Path
 from zhixing.checkpoints.builtin import locate
 from zhixing.checkpoints.pretrained import load_pretrained
 from zhixing.errors import ConfigError
+from zhixing.models.quantization import keep_output
 from zhixing.tasks.pipeline import Pipeline
 from zhixing.tasks.running import Precision
 from zhixing.tasks.translation import Translator
@@ -84,5 +85,6 @@ def load_translator(
     if isinstance(loaded, Translator):
         if shortlist is not None:
             loaded.shortlist = load_shortlist(shortlist, loaded)
+            keep_output(loaded.model)
         return loaded
     raise ConfigError(f"{model} classifies texts and does not write any; use zhixing classify")

@@ -11,7 +11,7 @@ from numpy import ndarray
 from zhixing.checkpoints.files import check_free_file, read_facts, read_tensors, write_tensors
 from zhixing.data.readers import read_table
 from zhixing.data.table import Columns
-from zhixing.errors import CheckpointError, ConfigError
+from zhixing.errors import CheckpointError, ConfigError, DataError
 from zhixing.generation.shortlist import NONE, Shortlist
 from zhixing.tasks.translation import Translator
 
@@ -30,7 +30,7 @@ class ShortlistReport:
 
     Attributes:
         pairs: How many it was learned from.
-        held_out: How many it was tried on.
+        held_out: How many it was tried on; 0 where there are too few, and it was on the others.
         recall: Share of their target tokens that were on the list of their source.
         tokens: Mean length of the list of one source.
         vocabulary: Tokens without a list.
@@ -66,6 +66,7 @@ def learn_shortlist(
 
     Raises:
         ConfigError: If a number is out of range.
+        DataError: If no pair has words on both sides.
         FileError: If the file exists.
     """
     for name, value in (("count", count), ("always", always)):
@@ -83,6 +84,8 @@ def learn_shortlist(
     pairs = [pair for pair in zip(*sides, strict=True) if all(pair)]
     held = pairs[::HELD_OUT] if len(pairs) >= HELD_OUT else []
     learned = [pair for i, pair in enumerate(pairs) if not held or i % HELD_OUT]
+    if not learned:
+        raise DataError(f"{table.source}: no pair has words on both sides; give pairs")
     size = translator.model.head_of_next().output.out_features
     chances = translation_chances(learned, size)
     written = numpy.concatenate([numpy.asarray(target) for _, target in learned])
@@ -93,13 +96,14 @@ def learn_shortlist(
         is_joint=voice.source.fingerprint() == voice.target.fingerprint(),
     )
     _write(shortlist, path, translator)
-    lists = [shortlist.ids_for(torch.tensor(source)) for source, _ in held]
-    hits = [numpy.isin(target, ids.numpy()) for (_, target), ids in zip(held, lists, strict=True)]
+    tried = held or learned
+    lists = [shortlist.ids_for(torch.tensor(source)) for source, _ in tried]
+    hits = [numpy.isin(target, ids.numpy()) for (_, target), ids in zip(tried, lists, strict=True)]
     return ShortlistReport(
         pairs=len(learned),
         held_out=len(held),
-        recall=float(numpy.concatenate(hits).mean()) if hits else 0.0,
-        tokens=sum(map(len, lists)) / max(len(lists), 1),
+        recall=float(numpy.concatenate(hits).mean()),
+        tokens=sum(map(len, lists)) / len(lists),
         vocabulary=size,
     )
 

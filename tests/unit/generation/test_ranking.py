@@ -53,3 +53,9 @@ def test_a_row_that_nobody_follows_is_no_row_of_the_best() -> None:
     found = best_joined(scores, torch.tensor([[-torch.inf, 0.0]]), 2)
     assert found.rows.tolist() == [[1, 1]]
     assert found.ids.tolist() == [[0, 1]]
+
+
+@pytest.mark.parametrize("first", [-1e9, -65504.0, 300.0, -torch.inf])
+def test_totals_keep_their_digits_beside_a_huge_first_score(first: float) -> None:
+    scores = torch.tensor([[first, 0.0, 1.0], [0.5, 0.0, 1.0]])
+    torch.testing.assert_close(log_totals(scores), scores.logsumexp(-1))

@@ -67,3 +67,12 @@ def test_settings_that_cannot_be_are_refused(changes: dict[str, Any], message: s
     values = {"start_id": 1, "end_ids": (0,), **changes}
     with pytest.raises(ConfigError, match=message):
         SearchSettings(**values)
+
+
+def test_beams_in_groups_become_plain_ones_where_their_number_is_chosen() -> None:
+    values = {"decoder_start_token_id": 2, "eos_token_id": 2}
+    said = {"num_beams": 4, "num_beam_groups": 4, "diversity_penalty": 0.5}
+    settings = read_settings(values, said)
+    assert (settings.num_groups, settings.diversity_penalty) == (4, 0.5)
+    plain = settings.with_beams(5)
+    assert (plain.num_beams, plain.num_groups, plain.diversity_penalty) == (5, 1, 0.0)

@@ -75,7 +75,7 @@ def test_an_int8_output_that_is_laid_out_whole_is_refused() -> None:
         writer(replace(CONFIG, tie_output=False)), skip=lambda name: "next_token" not in name
     )
     model.next_token.output.weight = None
-    with pytest.raises(ConfigError, match="laid out whole"):
+    with pytest.raises(ConfigError, match="given up the rows of its output"):
         ShortlistedWriter(model, torch.tensor([2, 3]))
 
 

@@ -1,5 +1,7 @@
 """What is learned from pairs: every target token once, whatever lies beside it."""
 
+from dataclasses import replace
+
 import numpy
 import pytest
 import torch
@@ -152,3 +154,22 @@ def test_scores_are_those_of_what_is_written(task: TextToTextTask, model: Transf
     assert list(scores) == ["loss", "bleu", "chrf"]
     loss = task.loss(model, task.collate(examples))
     assert scores["loss"] == pytest.approx(float(loss.total.detach()) / loss.weight, rel=1e-8)
+
+
+@pytest.mark.parametrize(("template", "place"), [("en $A </s>", 0), ("$A </s> en", -1)])
+def test_another_language_stands_where_the_usual_one_does(template: str, place: int) -> None:
+    words = [*WORDS, "en", "fr"]
+    backend = Backend(WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
+    backend.pre_tokenizer = Whitespace()
+    usual, told = words.index("en"), words.index("fr")
+    backend.post_processor = TemplateProcessing(
+        single=template, special_tokens=[("</s>", END), ("en", usual)]
+    )
+    own = Tokenizer(backend, SpecialTokens(end="</s>", unknown="<unk>", padding="<pad>"))
+    reader = TextToTextTask(replace(voice(), source=own, reads=(usual, told)), max_positions=64)
+    # The text spells both languages, too, and keeps them.
+    ids = own.ids(["en a fr en"])[0]
+    window = reader.window(ids).input_ids.tolist()
+    expected = own.wrap(ids).input_ids
+    expected[place] = told
+    assert window == expected

@@ -12,6 +12,7 @@ import tokenizers
 from tokenizers import AddedToken, normalizers, pre_tokenizers
 
 from zhixing.errors import FileError, TokenizerError
+from zhixing.tokenization.fairseq import FairseqTokenizer, read_fairseq, reads_fairseq
 from zhixing.tokenization.legacy import read_byte_pairs, read_word_pieces
 from zhixing.tokenization.mapped import (
     SOURCE,
@@ -48,11 +49,11 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     """Read the tokenizer of a model's folder, from the newest kind of file that is there.
 
     A Marian folder, which has a `source.spm`, gives the tokenizer of what is read. Else in this
-    order: `tokenizer.json`; M2M-100's `vocab.json` with `sentencepiece.bpe.model`; `vocab.txt`;
-    `vocab.json` with `merges.txt`; `sentencepiece.bpe.model`, `spiece.model`, or the only other
-    `*.model`. Options and roles come from `tokenizer_config.json`, `special_tokens_map.json` and
-    `added_tokens.json`; special tokens that the vocabulary lacks are added to it, as the reference
-    library does.
+    order: `tokenizer.json`; FSMT's `vocab-src.json` with `merges.txt`; M2M-100's `vocab.json` with
+    `sentencepiece.bpe.model`; `vocab.txt`; `vocab.json` with `merges.txt`;
+    `sentencepiece.bpe.model`, `spiece.model`, or the only other `*.model`. Options and roles come
+    from `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json`; special tokens
+    that the vocabulary lacks are added to it, as the reference library does.
 
     Truncation and padding stored in a `tokenizer.json` are not obeyed.
 
@@ -64,6 +65,8 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         raise TokenizerError(f"{folder} is no folder; give the folder with the tokenizer's files")
     if (folder / SOURCE).exists() or (folder / TARGET).exists():
         return read_mapped(folder, is_target=False)
+    if reads_fairseq(folder):
+        return read_fairseq(folder, is_target=False)
     if reads_many_languages(folder):
         return read_many_languages(folder)
     settings = read_settings(folder)
@@ -90,6 +93,8 @@ def load_target_tokenizer(folder: Path) -> Tokenizer | None:
         FileError: A file cannot be read.
         TokenizerError: A file is damaged or missing.
     """
+    if reads_fairseq(folder):
+        return read_fairseq(folder, is_target=True)
     has_two = (folder / SOURCE).exists() or (folder / TARGET).exists()
     return read_mapped(folder, is_target=True) if has_two else None
 
@@ -110,7 +115,7 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path, *, max_length: int | None
     Raises:
         FileError: The folder or a file cannot be written.
     """
-    if isinstance(tokenizer, MappedTokenizer):
+    if isinstance(tokenizer, MappedTokenizer | FairseqTokenizer):
         _write_all(folder, tokenizer.files)
         return
     roles = tokenizer.special.to_hugging_face()

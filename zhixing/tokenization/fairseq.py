@@ -1,0 +1,231 @@
+"""The tokenizers of fairseq's WMT 2019 models: Moses' words, cut by merging characters."""
+
+import hashlib
+import html
+import importlib
+import json
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+from tokenizers.models import WordLevel
+
+from zhixing.errors import DataError, TokenizerError
+from zhixing.tokenization.settings import CONFIG_FILE, read_bytes, read_object, read_text
+from zhixing.tokenization.special_tokens import SpecialTokens
+from zhixing.tokenization.tokenizer import Tokenizer, Tokens, Wrapped, refuse_surrogates
+
+SOURCE_VOCABULARY, TARGET_VOCABULARY, MERGES = "vocab-src.json", "vocab-tgt.json", "merges.txt"
+START, PADDING, END, UNKNOWN = "<s>", "<pad>", "</s>", "<unk>"
+_SPECIAL = (START, PADDING, END, UNKNOWN)
+_SPECIALS = re.compile(f"({'|'.join(map(re.escape, _SPECIAL))})")
+_WORD_END = "</w>"
+# Wide and Chinese punctuation as Moses' `replace-unicode-punctuation.perl` writes it.
+_WIDE = "，、”“∶：？《》）！（；１」「０３２５６９７８４～’━〈〉【】％"
+_PLAIN = ',,""::?"")!(;1""032569784~\'-<>[]%'
+_PUNCTUATION = str.maketrans(dict(zip(_WIDE, _PLAIN, strict=True)) | {"…": "..."})
+_STOP = re.compile(r"[。．]\s*")
+
+
+class FairseqTokenizer(Tokenizer):
+    """Part texts into words by Moses' rules, and words into pieces by merging characters.
+
+    Args:
+        vocabulary: Id of each piece.
+        merges: Pairs of pieces, the first to be merged first.
+        language: ISO 639-1 code of the texts, for Moses' rules.
+        lowercase: Read texts in small letters.
+        files: The files it came from, by name, to be saved as they are.
+        is_target: Of what is written; both have the same files.
+
+    Raises:
+        TokenizerError: If the vocabulary lacks a special token, or sacremoses is not installed.
+
+    Source:
+        Ng et al. 2019, arXiv:1907.06616, section 2; Sennrich et al. 2016, arXiv:1508.07909,
+        algorithm 1; Koehn et al. 2007 for Moses' rules, as sacremoses has them.
+    """
+
+    def __init__(
+        self,
+        vocabulary: Mapping[str, int],
+        merges: Sequence[tuple[str, str]],
+        *,
+        language: str,
+        lowercase: bool,
+        files: Mapping[str, bytes],
+        is_target: bool,
+    ) -> None:
+        missing = [text for text in _SPECIAL if text not in vocabulary]
+        if missing:
+            raise TokenizerError(
+                f"{SOURCE_VOCABULARY} or {TARGET_VOCABULARY} lacks {', '.join(missing)}, which "
+                f"every such vocabulary has; fetch it again"
+            )
+        words = tokenizers.Tokenizer(WordLevel(dict(vocabulary), unk_token=UNKNOWN))
+        special = SpecialTokens(start=START, end=END, unknown=UNKNOWN, padding=PADDING)
+        super().__init__(words, special)
+        self.files = dict(files)
+        self.lowercase = lowercase
+        self.is_target = is_target
+        self._vocabulary = dict(vocabulary)
+        self._end, self._unknown = vocabulary[END], vocabulary[UNKNOWN]
+        self._ranks = {pair: rank for rank, pair in enumerate(merges)}
+        self._known: dict[str, list[str]] = {}
+        moses = _moses()
+        self._normalizer = moses.MosesPunctNormalizer(lang=language)
+        self._words = moses.MosesTokenizer(lang=language)
+        self._joiner = moses.MosesDetokenizer(lang=language)
+
+    def ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Give the ids of many texts at once; see `Tokenizer.ids`."""
+        if isinstance(texts, str):
+            raise DataError(
+                f"texts is one text, {texts[:40]!r}, where a list of texts is needed; put it in"
+                " brackets"
+            )
+        for row, text in enumerate(texts):
+            refuse_surrogates(text, name=f"text {row}")
+        find = self._vocabulary.get
+        return [[find(p, self._unknown) for _, p in self._pieces(text)] for text in texts]
+
+    def tokens(self, text: str) -> Tokens:
+        """Give the tokens of one text with their places; see `Tokenizer.tokens`.
+
+        A word that Moses' rules wrote otherwise has no place of its own.
+        """
+        refuse_surrogates(text, name="the text")
+        pieces: list[str] = []
+        offsets: list[tuple[int, int]] = []
+        place = start = end = 0
+        last: tuple[int, str] | None = None
+        for word, piece in self._pieces(text):
+            if word != last:
+                plain = html.unescape(word[1])
+                start = text.find(plain, place)
+                start, end = (start, start + len(plain)) if start >= 0 else (place, place)
+                place, last = end, word
+            length = len(piece.removesuffix(_WORD_END))
+            pieces.append(piece)
+            offsets.append((start, min(start + length, end)))
+            start = offsets[-1][1]
+        return Tokens([self._vocabulary.get(p, self._unknown) for p in pieces], pieces, offsets)
+
+    def wrap(self, ids: Sequence[int], pair: Sequence[int] | None = None) -> Wrapped:
+        """Put the end after each text."""
+        whole = [*ids, self._end] + ([] if pair is None else [*pair, self._end])
+        return Wrapped(whole, [0] * len(whole))
+
+    def num_special(self, *, pair: bool) -> int:
+        """Count the tokens that `wrap` puts around one text, or around two."""
+        return 2 if pair else 1
+
+    def decode(self, ids: Sequence[int], *, keep_special: bool = False) -> str:
+        """Give the text that ids stand for, its words joined by Moses' rules."""
+        pieces = (self.piece(i) for i in ids if i < self.vocab_size)
+        kept = [piece for piece in pieces if keep_special or piece not in _SPECIAL]
+        words = "".join(kept).replace(_WORD_END, " ").split()
+        return str(self._joiner.detokenize(words))
+
+    def fingerprint(self) -> str:
+        """Give a sha256 over the tokenizer's files: equal fingerprints give equal ids."""
+        digest = hashlib.sha256(str(self.is_target).encode())
+        for name, content in sorted(self.files.items()):
+            digest.update(name.encode() + len(content).to_bytes(8, "little") + content)
+        return digest.hexdigest()
+
+    def _pieces(self, text: str) -> list[tuple[tuple[int, str], str]]:
+        """Give every piece with the number and the spelling of its word."""
+        words: list[str] = []
+        for part in _SPECIALS.split(text.lower() if self.lowercase else text):
+            if part in _SPECIAL:
+                words.append(part)
+            elif part:
+                plain = self._normalizer.normalize(_plain(part))
+                plain = "".join(c for c in plain if not unicodedata.category(c).startswith("C"))
+                words += self._words.tokenize(plain, aggressive_dash_splits=True, escape=True)
+        return [
+            ((number, word), piece)
+            for number, word in enumerate(words)
+            for piece in ([word] if word in _SPECIAL else self._merged(word))
+        ]
+
+    def _merged(self, word: str) -> list[str]:
+        """Merge the characters of a word, the pair of the lowest rank first, wherever it stands."""
+        if word in self._known:
+            return self._known[word]
+        pieces = [*word[:-1], word[-1] + _WORD_END]
+        while len(pieces) > 1:
+            pairs = list(zip(pieces, pieces[1:], strict=False))
+            best = min(pairs, key=lambda pair: self._ranks.get(pair, len(self._ranks)))
+            if best not in self._ranks:
+                break
+            merged: list[str] = []
+            for piece in pieces:
+                if merged and (merged[-1], piece) == best:
+                    merged[-1] += piece
+                else:
+                    merged.append(piece)
+            pieces = merged
+        self._known[word] = pieces
+        return pieces
+
+
+def reads_fairseq(folder: Path) -> bool:
+    """Tell whether a folder has a vocabulary for each side, and nothing newer."""
+    return (folder / SOURCE_VOCABULARY).exists() and not (folder / "tokenizer.json").exists()
+
+
+def read_fairseq(folder: Path, *, is_target: bool) -> FairseqTokenizer:
+    """Read one tokenizer of an FSMT folder: `vocab-src.json`, `vocab-tgt.json`, `merges.txt`.
+
+    Raises:
+        FileError: A file cannot be read.
+        TokenizerError: A file is missing or damaged, or the languages are not said.
+    """
+    needed = (SOURCE_VOCABULARY, TARGET_VOCABULARY, MERGES)
+    missing = [name for name in needed if not (folder / name).exists()]
+    if missing:
+        raise TokenizerError(
+            f"{folder} lacks {', '.join(missing)}; an FSMT model's tokenizer is "
+            f"{', '.join(needed)}: fetch the model again"
+        )
+    kept = [name for name in (*needed, CONFIG_FILE) if (folder / name).exists()]
+    files = {name: read_bytes(folder / name) for name in kept}
+    options = read_object(folder / CONFIG_FILE) if CONFIG_FILE in files else {}
+    languages = options.get("langs")
+    if languages is None and (folder / "config.json").exists():
+        languages = read_object(folder / "config.json").get("langs")
+        files[CONFIG_FILE] = json.dumps({**options, "langs": languages}).encode()
+    if not isinstance(languages, list) or len(languages) != 2:
+        raise TokenizerError(
+            f"{folder / CONFIG_FILE}: langs is {languages!r}; it has to name two languages, such "
+            f'as ["en", "de"]'
+        )
+    vocabulary = read_object(folder / (TARGET_VOCABULARY if is_target else SOURCE_VOCABULARY))
+    lines = [line.split()[:2] for line in read_text(folder / MERGES).split("\n")]
+    return FairseqTokenizer(
+        vocabulary,
+        [(line[0], line[1]) for line in lines if len(line) == 2],
+        language=str(languages[1 if is_target else 0]),
+        lowercase=bool(options.get("do_lower_case", False)),
+        files=files,
+        is_target=is_target,
+    )
+
+
+def _plain(text: str) -> str:
+    return _STOP.sub(". ", text.translate(_PUNCTUATION))
+
+
+def _moses() -> Any:
+    try:
+        return importlib.import_module("sacremoses")
+    except ImportError as error:
+        raise TokenizerError(
+            "an FSMT model reads words by Moses' rules, which come from sacremoses, and it is not "
+            "installed; run: pip install sacremoses"
+        ) from error

@@ -1,6 +1,5 @@
 """The tokenizers of fairseq's WMT 2019 models: Moses' words, cut by merging characters."""
 
-import hashlib
 import html
 import importlib
 import json
@@ -13,10 +12,17 @@ from typing import Any
 import tokenizers
 from tokenizers.models import WordLevel
 
-from zhixing.errors import DataError, TokenizerError
+from zhixing.errors import TokenizerError
 from zhixing.tokenization.settings import CONFIG_FILE, read_bytes, read_object, read_text
 from zhixing.tokenization.special_tokens import SpecialTokens
-from zhixing.tokenization.tokenizer import Tokenizer, Tokens, Wrapped, refuse_surrogates
+from zhixing.tokenization.tokenizer import (
+    Tokenizer,
+    Tokens,
+    Wrapped,
+    digest_of,
+    refuse_one_text,
+    refuse_surrogates,
+)
 
 SOURCE_VOCABULARY, TARGET_VOCABULARY, MERGES = "vocab-src.json", "vocab-tgt.json", "merges.txt"
 START, PADDING, END, UNKNOWN = "<s>", "<pad>", "</s>", "<unk>"
@@ -82,11 +88,7 @@ class FairseqTokenizer(Tokenizer):
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Give the ids of many texts at once; see `Tokenizer.ids`."""
-        if isinstance(texts, str):
-            raise DataError(
-                f"texts is one text, {texts[:40]!r}, where a list of texts is needed; put it in"
-                " brackets"
-            )
+        refuse_one_text(texts)
         for row, text in enumerate(texts):
             refuse_surrogates(text, name=f"text {row}")
         find = self._vocabulary.get
@@ -132,10 +134,7 @@ class FairseqTokenizer(Tokenizer):
 
     def fingerprint(self) -> str:
         """Give a sha256 over the tokenizer's files: equal fingerprints give equal ids."""
-        digest = hashlib.sha256(str(self.is_target).encode())
-        for name, content in sorted(self.files.items()):
-            digest.update(name.encode() + len(content).to_bytes(8, "little") + content)
-        return digest.hexdigest()
+        return digest_of(self.files, str(self.is_target))
 
     def _pieces(self, text: str) -> list[tuple[tuple[int, str], str]]:
         """Give every piece with the number and the spelling of its word."""

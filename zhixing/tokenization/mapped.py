@@ -1,6 +1,5 @@
 """Marian's and M2M-100's tokenizers: pieces by a sentencepiece model, ids by another vocabulary."""
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ import tokenizers
 from sentencepiece import SentencePieceProcessor
 from tokenizers.models import WordLevel
 
-from zhixing.errors import DataError, TokenizerError
+from zhixing.errors import TokenizerError
 from zhixing.tokenization.settings import (
     CONFIG_FILE,
     TOKENS_MAP_FILE,
@@ -18,7 +17,14 @@ from zhixing.tokenization.settings import (
     read_object,
 )
 from zhixing.tokenization.special_tokens import SpecialTokens
-from zhixing.tokenization.tokenizer import Tokenizer, Tokens, Wrapped, refuse_surrogates
+from zhixing.tokenization.tokenizer import (
+    Tokenizer,
+    Tokens,
+    Wrapped,
+    digest_of,
+    refuse_one_text,
+    refuse_surrogates,
+)
 
 SOURCE, TARGET = "source.spm", "target.spm"
 VOCABULARY, TARGET_VOCABULARY = "vocab.json", "target_vocab.json"
@@ -106,11 +112,7 @@ class MappedTokenizer(Tokenizer):
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Give the ids of many texts at once; see `Tokenizer.ids`."""
-        if isinstance(texts, str):
-            raise DataError(
-                f"texts is one text, {texts[:40]!r}, where a list of texts is needed; put it in"
-                " brackets"
-            )
+        refuse_one_text(texts)
         for row, text in enumerate(texts):
             refuse_surrogates(text, name=f"text {row}")
         find, unknown = self._vocabulary.get, self._unknown
@@ -166,10 +168,7 @@ class MappedTokenizer(Tokenizer):
 
     def fingerprint(self) -> str:
         """Give a sha256 over the tokenizer's files: equal fingerprints give equal ids."""
-        digest = hashlib.sha256()
-        for name, content in sorted(self.files.items()):
-            digest.update(name.encode() + len(content).to_bytes(8, "little") + content)
-        return digest.hexdigest()
+        return digest_of(self.files)
 
 
 def read_mapped(folder: Path, *, is_target: bool) -> MappedTokenizer:

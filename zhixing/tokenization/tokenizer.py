@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -132,11 +132,7 @@ class Tokenizer:
         Raises:
             DataError: A text holds a lone surrogate, or `texts` is one text.
         """
-        if isinstance(texts, str):
-            raise DataError(
-                f"texts is one text, {texts[:40]!r}, where a list of texts is needed; put it in"
-                " brackets"
-            )
+        refuse_one_text(texts)
         try:
             encodings = self._backend.encode_batch_fast(list(texts), add_special_tokens=False)
         except TypeError as error:
@@ -256,6 +252,27 @@ class Tokenizer:
         # writes and reads them may change the last digit on the way.
         content = json.loads(self.to_json(), parse_float=lambda score: f"{float(score):.9g}")
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def refuse_one_text(texts: object) -> None:
+    """Refuse a text where a list of them is needed: it would be read letter by letter.
+
+    Raises:
+        DataError: `texts` is one text.
+    """
+    if isinstance(texts, str):
+        raise DataError(
+            f"texts is one text, {texts[:40]!r}, where a list of texts is needed; put it in"
+            " brackets"
+        )
+
+
+def digest_of(files: Mapping[str, bytes], more: str = "") -> str:
+    """Give a sha256 over files' names and contents, and over something more."""
+    digest = hashlib.sha256(more.encode())
+    for name, content in sorted(files.items()):
+        digest.update(name.encode() + len(content).to_bytes(8, "little") + content)
+    return digest.hexdigest()
 
 
 def refuse_surrogates(text: str, *, name: str, cause: BaseException | None = None) -> None:

@@ -1,5 +1,6 @@
 """The command line: the commands' names and one-line helps; each is imported only when it runs."""
 
+import gc
 import importlib
 import os
 import sys
@@ -102,6 +103,8 @@ def main() -> None:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         status = _said(f"{where}{error.strerror or error}; check the path, its disk and its owner")
+    # As it ends, Python would look through all of torch's objects once more: half a second.
+    gc.freeze()
     sys.exit(status if isinstance(status, int) else 0)
 
 

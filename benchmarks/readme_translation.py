@@ -7,6 +7,11 @@ from typing import Any
 from benchmarks.runs import MACHINE_KINDS, read
 
 ROOT = Path(__file__).parent.parent
+# Who is held against whom when decoding: ours, the name of the ratio, the peer, what is wanted.
+RIVALS = (
+    ("zhixing float32", "float32 against transformers", "transformers float32", "1.5 times"),
+    ("zhixing int8", "int8 against CTranslate2 int8", "ctranslate2 int8", "1.75 times"),
+)
 
 
 def translation_lines() -> list[list[str]]:
@@ -86,10 +91,7 @@ def decoding_lines_of(found: dict[str, Any], word: str) -> list[list[str]]:
     """Compare decoding on one machine."""
     rates, ratios, command = found["tokens_per_second"], found["ratios"], found["command"]
     lines = []
-    for own, pair, peer, wanted in (
-        ("zhixing float32", "float32 against transformers", "transformers float32", "1.5 times"),
-        ("zhixing int8", "int8 against CTranslate2 int8", "ctranslate2 int8", "1.75 times"),
-    ):
+    for own, pair, peer, wanted in RIVALS:
         for way in ("greedy", "beam 4", "greedy, one at a time", "beam 4, one at a time"):
             is_single = "one at a time" in way
             other = (
@@ -113,10 +115,7 @@ def real_lines_of(found: dict[str, Any], word: str) -> list[list[str]]:
     """Compare how fast and how well real sentences are translated on one machine."""
     seconds, bleu, ratios = found["seconds"], found["bleu"], found["ratios"]
     lines = []
-    for own, pair, peer, wanted in (
-        ("zhixing float32", "float32 against transformers", "transformers float32", "1.5 times"),
-        ("zhixing int8", "int8 against CTranslate2 int8", "ctranslate2 int8", "1.75 times"),
-    ):
+    for own, pair, peer, wanted in RIVALS:
         for way, taken in seconds[own].items():
             other = (
                 f"{peer} {seconds[peer][way]['median']:.2f} s, {bleu[peer][way]:.1f} "

@@ -43,8 +43,7 @@ class DiverseBeam:
             column = 0 if is_first else number * alive
             own = whole[:, column : column + alive].flatten(0, 1).clone()
             parts.append(group.read(own, rules, first))
-        sides = zip(*((part.ids, part.parents, part.log_probs) for part in parts), strict=True)
-        return Candidates(*(torch.cat(side, 1) for side in sides))
+        return Candidates.joined(parts, dim=1)
 
     def choose(self, found: Candidates, rules: Rules) -> Choice:
         """Let one group after the other choose."""

@@ -62,12 +62,12 @@ class Candidates:
     log_probs: Float[Tensor, "B C"]
 
     @classmethod
-    def joined(cls, parts: "Sequence[Candidates]") -> "Candidates":
-        """Put those of several sequences together, in order."""
+    def joined(cls, parts: "Sequence[Candidates]", *, dim: int = 0) -> "Candidates":
+        """Put those of several sequences together, in order, or with `dim` 1 more of the same."""
         if len(parts) == 1:
             return parts[0]
         sides = zip(*((part.ids, part.parents, part.log_probs) for part in parts), strict=True)
-        return cls(*(torch.cat(side) for side in sides))
+        return cls(*(torch.cat(side, dim) for side in sides))
 
 
 @runtime_checkable

@@ -17,9 +17,9 @@ from benchmarks.peers_classify import Peers
 from benchmarks.runs import summary, write_result
 from benchmarks.training_speed import sentences
 from zhixing.checkpoints.pretrained import save_pretrained
-from zhixing.tasks.pipeline import table_of
+from zhixing.jobs.preparation import load_for_training
+from zhixing.tasks.inference import unlabelled_table
 from zhixing.workflows.load import load
-from zhixing.workflows.preparation import load_for_training
 
 SHORT = "a moving , funny and finally transporting film"
 
@@ -90,7 +90,7 @@ def main() -> None:
             "zhixing bfloat16": half,
             "zhixing int8": small,
         }
-        tokens = sum(e.num_tokens for e in ours.task.encode(table_of(texts, None)))
+        tokens = sum(e.num_tokens for e in ours.task.encode(unlabelled_table(texts, None)))
         batch = measure(runs, texts, args.repeats)
         single = measure(runs, [SHORT], args.latencies, in_a_row=20)
     medians = {name: summary(values)["median"] for name, values in batch.items()}

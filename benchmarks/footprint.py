@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks.runs import write_result
 from zhixing.checkpoints.pretrained import save_pretrained
-from zhixing.workflows.preparation import load_for_training
+from zhixing.jobs.preparation import load_for_training
 
 ROOT = Path(__file__).parent.parent
 SUITES = ("tests/parity", "tests/properties", "tests/end_to_end")

@@ -19,8 +19,8 @@ from zhixing.workflows.train import resume, train_model
 SETTINGS: dict[str, Any] = {
     "epochs": 30,
     "batch_tokens": 4096,
-    "rate": 4e-3,
-    "warmup": 0.08,
+    "learning_rate": 4e-3,
+    "warmup_ratio": 0.08,
     "dropout": 0.1,
     "new.vocab_size": 8000,
     "new.hidden_size": 128,

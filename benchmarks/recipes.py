@@ -11,7 +11,7 @@ from typing import Any
 SENTIMENT: dict[str, Any] = {
     "epochs": 5,
     "batch_size": 16,
-    "rate": 5e-5,
+    "learning_rate": 5e-5,
     "average_points": 10,
     "average_share": 1 / 6,
     "evaluations_per_epoch": 0,
@@ -25,7 +25,7 @@ SENTIMENT: dict[str, Any] = {
 FROM_SCRATCH: dict[str, Any] = {
     "epochs": 3,
     "batch_size": 16,
-    "rate": 7e-4,
+    "learning_rate": 7e-4,
     "weight_decay": 0.1,
     "label_smoothing": 0.1,
     "new.vocabulary": "unigram",

@@ -23,7 +23,7 @@ def train_reference(
     seed: int,
     epochs: float = 3,
     batch_size: int = 16,
-    rate: float = 5e-5,
+    learning_rate: float = 5e-5,
     group_by_length: bool = False,
     max_steps: int = -1,
     precision: str = "float32",

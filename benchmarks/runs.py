@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from benchmarks.datasets import Split
-from zhixing.layers.packed import has_tiles
+from zhixing.layers.kernels.packed_linear import has_tiles
 from zhixing.workflows.train import train_model
 
 RESULTS = Path(__file__).parent / "results"
@@ -24,12 +24,12 @@ MACHINE_KINDS = {False: "", True: "-amx"}
 SAME_AS_TRAINER = {
     "epochs": 3,
     "batch_size": 16,
-    "rate": 5e-5,
-    "warmup": 0.0,
+    "learning_rate": 5e-5,
+    "warmup_ratio": 0.0,
     "weight_decay": 0.0,
     "attention_dropout": 0.1,
     "schedule": "linear",
-    "clip_norm": 1.0,
+    "max_grad_norm": 1.0,
     "snapshot_minutes": 0,
     # The last weights are scored, as there: none are chosen by the rows they are scored on.
     "evaluations_per_epoch": 0,

@@ -26,11 +26,11 @@ from benchmarks.runs import summary, write_result
 from zhixing.checkpoints.builtin import locate
 from zhixing.checkpoints.pretrained import load_pretrained, save_pretrained
 from zhixing.data.readers import read_table
-from zhixing.metrics.translation import text_scores
+from zhixing.metrics.bleu import text_scores
 from zhixing.models.quantization import dequantize
-from zhixing.tasks.translated import TranslateOptions
-from zhixing.tasks.translation import Translator
-from zhixing.tasks.writing import voice_of
+from zhixing.tasks.translation.languages import text_format_of
+from zhixing.tasks.translation.result import TranslateOptions
+from zhixing.tasks.translation.translator import Translator
 
 ROWS, LONGEST = 500, 256
 SETS = {"everyday": "tatoeba_en-fr", "documentation": "techdocs_en-fr"}
@@ -62,13 +62,13 @@ def reference(folder: Path) -> Translate:
     from transformers import AutoModelForSeq2SeqLM, logging
 
     logging.set_verbosity_error()
-    voice = voice_of(load_pretrained(folder))
+    text_format = text_format_of(load_pretrained(folder))
     model = AutoModelForSeq2SeqLM.from_pretrained(folder, dtype=torch.float32).eval()
     padding = int(model.config.pad_token_id)
 
     @torch.inference_mode()
     def translate(texts: list[str], beams: int) -> list[str]:
-        ids = [voice.source.wrap(one).input_ids for one in voice.source.ids(texts)]
+        ids = [text_format.source.wrap(one).input_ids for one in text_format.source.ids(texts)]
         order = sorted(range(len(ids)), key=lambda row: -len(ids[row]))
         found = [""] * len(ids)
         for start in range(0, len(order), BATCH_SIZE):
@@ -87,7 +87,7 @@ def reference(folder: Path) -> Translate:
                 max_new_tokens=LONGEST,
             )
             for row, target in zip(rows, written[:, 1:].tolist(), strict=True):
-                found[row] = voice.text(target)
+                found[row] = text_format.text(target)
         return found
 
     return translate
@@ -117,7 +117,7 @@ def peer(folder: Path, work: Path, kind: str, workers: int) -> Translate:
     from ctranslate2.converters import TransformersConverter
 
     loaded = load_pretrained(folder)
-    voice, size = voice_of(loaded), loaded.config.vocab_size
+    text_format, size = text_format_of(loaded), loaded.config.vocab_size
 
     class Converter(TransformersConverter):
         def load_tokenizer(self, tokenizer_class: type, model_name_or_path: str, **_: Any) -> Any:
@@ -135,15 +135,15 @@ def peer(folder: Path, work: Path, kind: str, workers: int) -> Translate:
     )
 
     def translate(texts: list[str], beams: int) -> list[str]:
-        ids = [voice.source.wrap(one).input_ids for one in voice.source.ids(texts)]
+        ids = [text_format.source.wrap(one).input_ids for one in text_format.source.ids(texts)]
         results = model.translate_batch(
             [[f"t{i}" for i in one] for one in ids],
             max_batch_size=BATCH_SIZE,
             beam_size=beams,
             max_decoding_length=LONGEST,
-            suppress_sequences=[[f"t{i}"] for i in voice.settings.suppressed_ids],
+            suppress_sequences=[[f"t{i}"] for i in text_format.settings.suppressed_ids],
         )
-        return [voice.text([int(t[1:]) for t in one.hypotheses[0]]) for one in results]
+        return [text_format.text([int(t[1:]) for t in one.hypotheses[0]]) for one in results]
 
     return translate
 

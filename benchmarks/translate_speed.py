@@ -40,8 +40,8 @@ from zhixing.checkpoints.pretrained import load_pretrained, save_pretrained
 from zhixing.data.batch import Example, Window
 from zhixing.generation.settings import read_settings
 from zhixing.models.quantization import quantize
-from zhixing.tasks.pipeline import prepared_model
-from zhixing.tasks.text_to_text import TextToTextTask, Voice, write
+from zhixing.tasks.inference import inference_model
+from zhixing.tasks.sequence_to_sequence import SequenceToSequenceTask, TextFormat, generate
 
 VOCAB, READ, WRITTEN = 59514, 20, 25
 WAYS = {"greedy": 1, "beam 4": 4}
@@ -66,13 +66,13 @@ class OwnDecoder:
     def __init__(self, folder: Path, *, precision: str) -> None:
         loaded = load_pretrained(folder)
         self.device = torch.device("cpu")
-        self.model, self.products = prepared_model(loaded.model, self.device, precision)
+        self.model, self.products = inference_model(loaded.model, self.device, precision)
         settings = read_settings(loaded.values, loaded.generation)
         self.settings = settings.changed(
-            max_tokens=WRITTEN, min_tokens=WRITTEN, forced_last_id=None
+            max_new_tokens=WRITTEN, min_new_tokens=WRITTEN, forced_last_id=None
         )
         words = loaded.tokenizer
-        self.task = TextToTextTask(Voice(words, words, settings), max_positions=512)
+        self.task = SequenceToSequenceTask(TextFormat(words, words, settings), max_positions=512)
 
     def __call__(self, sources: Ids, *, beams: int = 1) -> list[list[int]]:
         """Give a target to every source; greedily with one beam."""
@@ -81,7 +81,7 @@ class OwnDecoder:
             for i, ids in enumerate(sources)
         ]
         settings = self.settings.changed(num_beams=beams)
-        found = write(
+        found = generate(
             self.model, self.task, examples, settings, device=self.device, precision=self.products
         )
         return [list(own[0].ids) for own in found]

@@ -28,7 +28,7 @@ from benchmarks.peers_training import TOOLKITS
 from benchmarks.peers_translate import ROOT
 from benchmarks.runs import write_result
 from zhixing.data.readers import read_table
-from zhixing.layers.packed import has_tiles
+from zhixing.layers.kernels.packed_linear import has_tiles
 from zhixing.workflows.train import train_model
 
 STEPS, WARMUP = 60, 15

@@ -20,7 +20,7 @@ TINY = {
     "new.feed_forward_size": 64,
     "new.vocab_size": 300,
     "epochs": 1,
-    "rate": 0.01,
+    "learning_rate": 0.01,
 }
 WORDS = {"positive": ["good", "lovely", "moving"], "negative": ["bad", "awful", "dull"]}
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from zhixing.data.table import Columns
     from zhixing.inspection.alignment import align_pairs
-    from zhixing.tasks.alternatives import alternatives, variants
-    from zhixing.tasks.forced import score_pairs
-    from zhixing.tasks.pipeline import Options, Pipeline
-    from zhixing.tasks.translated import TranslateOptions
-    from zhixing.tasks.translation import Translator
+    from zhixing.tasks.classifier import Classifier, ClassifyOptions
+    from zhixing.tasks.scoring import score_pairs
+    from zhixing.tasks.translation.alternatives import alternatives, variants
+    from zhixing.tasks.translation.result import TranslateOptions
+    from zhixing.tasks.translation.translator import Translator
     from zhixing.workflows.api import train
     from zhixing.workflows.check import check
     from zhixing.workflows.evaluate import evaluate
@@ -22,30 +22,29 @@ if TYPE_CHECKING:
     from zhixing.workflows.quantize import quantize_model as quantize
     from zhixing.workflows.train import resume
 
-__version__ = "0.1.0"
 
 _PLACES = {
     "Columns": ("zhixing.data.table", "Columns"),
-    "Options": ("zhixing.tasks.pipeline", "Options"),
-    "Pipeline": ("zhixing.tasks.pipeline", "Pipeline"),
-    "TranslateOptions": ("zhixing.tasks.translated", "TranslateOptions"),
-    "Translator": ("zhixing.tasks.translation", "Translator"),
+    "ClassifyOptions": ("zhixing.tasks.classifier", "ClassifyOptions"),
+    "Classifier": ("zhixing.tasks.classifier", "Classifier"),
+    "TranslateOptions": ("zhixing.tasks.translation.result", "TranslateOptions"),
+    "Translator": ("zhixing.tasks.translation.translator", "Translator"),
     "align_pairs": ("zhixing.inspection.alignment", "align_pairs"),
-    "alternatives": ("zhixing.tasks.alternatives", "alternatives"),
+    "alternatives": ("zhixing.tasks.translation.alternatives", "alternatives"),
     "check": ("zhixing.workflows.check", "check"),
     "evaluate": ("zhixing.workflows.evaluate", "evaluate"),
     "load": ("zhixing.workflows.load", "load"),
     "quantize": ("zhixing.workflows.quantize", "quantize_model"),
     "resume": ("zhixing.workflows.train", "resume"),
-    "score_pairs": ("zhixing.tasks.forced", "score_pairs"),
+    "score_pairs": ("zhixing.tasks.scoring", "score_pairs"),
     "train": ("zhixing.workflows.api", "train"),
-    "variants": ("zhixing.tasks.alternatives", "variants"),
+    "variants": ("zhixing.tasks.translation.alternatives", "variants"),
 }
 
 __all__ = [
     "Columns",
-    "Options",
-    "Pipeline",
+    "ClassifyOptions",
+    "Classifier",
     "TranslateOptions",
     "Translator",
     "__version__",

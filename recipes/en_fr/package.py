@@ -14,22 +14,22 @@ from typing import Any
 
 import zhixing
 from zhixing.checkpoints.files import read_tensors
+from zhixing.checkpoints.fingerprint import model_hash
 from zhixing.checkpoints.pretrained import Pretrained, load_pretrained, save_pretrained
 from zhixing.data.readers import read_table
-from zhixing.evaluation.classification import Origin
-from zhixing.evaluation.translation import TextReport, evaluate_texts
+from zhixing.evaluation.claims import Origin
+from zhixing.jobs.registry import job_named
+from zhixing.jobs.sequence_to_sequence.report import TextReport, evaluate_texts
 from zhixing.models.quantization import quantize
-from zhixing.tasks.translation import Translator
-from zhixing.workflows.finishing import model_hash
-from zhixing.workflows.jobs import job_named
-from zhixing.workflows.plan import Plan, read_plan
+from zhixing.tasks.translation.translator import Translator
+from zhixing.training.run_plan import RunPlan, read_plan
 from zhixing.workflows.quantize import compare_texts
 from zhixing.workflows.train import BEST
 
 DOMAINS = {"everyday sentences": "tatoeba_en-fr", "software documentation": "techdocs_en-fr"}
 
 
-def best_of(run: Path) -> tuple[Pretrained, Plan, dict[str, Any]]:
+def best_of(run: Path) -> tuple[Pretrained, RunPlan, dict[str, Any]]:
     """Load the best weights of a training, and say after how much of it they stood."""
     plan = read_plan(run)
     with (run / "metrics.jsonl").open(encoding="utf-8") as file:
@@ -54,7 +54,7 @@ def scored(pretrained: Pretrained, data: Path) -> TextReport:
     table = read_table(data, needs_labels=False, needs_targets=True)
     translator = Translator(pretrained)
     found = translator.translate(table.texts)
-    origin = Origin(table.fingerprint(), model_hash(pretrained.model), zhixing.__version__)
+    origin = Origin(table.fingerprint(), model_hash(pretrained.model), __version__)
     return evaluate_texts(
         table.texts,
         [one.text for one in found],
@@ -86,7 +86,7 @@ def main(run: Path, data: Path, out: Path) -> None:
             "hashes": plan.hashes,
             "step": best["step"],
             "epoch": best["epoch"],
-            "version": zhixing.__version__,
+            "version": __version__,
         },
         scores={
             name: {

@@ -1,23 +1,21 @@
 """The translator that comes with the package: what its card says, what it writes."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
+from shared_data import real_set
 
 import zhixing as zx
 from zhixing.checkpoints.builtin import built_in_names, locate
 from zhixing.checkpoints.fetch import fetch
+from zhixing.checkpoints.fingerprint import model_hash
 from zhixing.checkpoints.pretrained import load_pretrained, save_pretrained
 from zhixing.errors import CheckpointError, ConfigError, DataError, ZhixingError
-from zhixing.metrics.translation import text_scores
+from zhixing.metrics.bleu import text_scores
 from zhixing.models.quantization import has_released, is_quantized
-from zhixing.tasks.translation import Translator
-from zhixing.workflows.finishing import model_hash
+from zhixing.tasks.translation.translator import Translator
 from zhixing.workflows.load import load_translator
-
-DATA = Path(os.environ.get("ZHIXING_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +48,7 @@ def test_it_translates_offline(translator: Translator) -> None:
 
 @pytest.mark.parametrize("name", ["tatoeba_en-fr", "techdocs_en-fr"])
 def test_its_scores_are_those_of_the_card(translator: Translator, name: str) -> None:
-    rows = (DATA / name / "validation.tsv").read_text(encoding="utf-8").splitlines()[1:201]
+    rows = real_set(name, "validation.tsv").read_text(encoding="utf-8").splitlines()[1:201]
     pairs = [row.split("\t") for row in rows]
     found = translator([pair[0] for pair in pairs])
     scores = text_scores([one.text for one in found], [pair[1] for pair in pairs])
@@ -83,7 +81,7 @@ def test_a_model_in_use_is_not_saved_without_its_weights(
 
 
 def test_it_is_adapted_and_held_against_what_it_was(tmp_path: Path) -> None:
-    lines = (DATA / "multi30k_en-fr" / "train.tsv").read_text(encoding="utf-8").splitlines()
+    lines = real_set("multi30k_en-fr", "train.tsv").read_text(encoding="utf-8").splitlines()
     for name, rows in (("new", lines[1:401]), ("held", lines[401:441]), ("old", lines[441:471])):
         text = "\n".join(["source\ttarget", *rows]) + "\n"
         (tmp_path / f"{name}.tsv").write_text(text, encoding="utf-8")
@@ -116,7 +114,7 @@ def test_a_new_model_has_nothing_old(tmp_path: Path) -> None:
             data={"source": ["a b"] * 40, "target": ["c d"] * 40},
             model="new",
             out=tmp_path / "run",
-            old=str(DATA / "multi30k_en-fr" / "validation.tsv"),
+            old=str(real_set("multi30k_en-fr", "validation.tsv")),
         )
 
 

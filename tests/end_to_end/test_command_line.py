@@ -23,7 +23,7 @@ TINY = [
     "new.num_heads=2",
     "new.feed_forward_size=64",
     "new.vocab_size=300",
-    "rate=0.01",
+    "learning_rate=0.01",
     "--threads",
     "1",
 ]
@@ -50,7 +50,7 @@ SETTINGS = {
     "epoch=2": "epoch is not a setting; did you mean epochs?",
     "data.lable=x": "did you mean data.label?",
     "epochs=two": "epochs is 'two'; it has to be a number",
-    "clip_norm=nan": "clip_norm is nan; it has to lie between",
+    "max_grad_norm=nan": "max_grad_norm is nan; it has to lie between",
     "epochs=1 epochs=2": "epochs is set twice, to '1' and '2'; keep one",
     "--label label label=label": "label is set twice",
     "label=label data.label=label": "data.label is set twice",

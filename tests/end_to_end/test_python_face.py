@@ -17,7 +17,7 @@ TINY = {
         "feed_forward_size": 64,
         "vocab_size": 300,
     },
-    "rate": 0.01,
+    "learning_rate": 0.01,
     "max_steps": 2,
     "threads": 1,
 }
@@ -54,12 +54,12 @@ def test_half_a_character_and_uneven_pairs_are_refused(trained: Path) -> None:
 
 def test_options_shorten_and_withhold(trained: Path) -> None:
     model = zx.load(trained)
-    found = model("a good film", options=zx.Options(top_k=1, threshold=1.0))
+    found = model("a good film", options=zx.ClassifyOptions(top_k=1, threshold=1.0))
     assert found.label is None and list(found.scores) == ["positive"]
     with pytest.raises(ConfigError, match="threshold is 1.5"):
-        zx.Options(threshold=1.5)
+        zx.ClassifyOptions(threshold=1.5)
     with pytest.raises(ConfigError, match="top_k is -1"):
-        zx.Options(top_k=-1)
+        zx.ClassifyOptions(top_k=-1)
 
 
 def test_int8_answers_alike(trained: Path, reviews: Path, tmp_path: Path) -> None:

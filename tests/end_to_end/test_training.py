@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 from zhixing.config import parse_pairs, read_recipe
 from zhixing.errors import CheckpointError, ConfigError, DataError, FileError, TrainingError
 from zhixing.training.events import Event, Saved, Stepped
+from zhixing.training.recipe import Recipe
 from zhixing.workflows.load import load
-from zhixing.workflows.recipe import Recipe
 from zhixing.workflows.train import resume, train_model
 
 COMMAND = [sys.executable, "-c", "from zhixing.cli.main import main; main()"]
@@ -34,7 +34,7 @@ SETTINGS: dict[str, Any] = {
     "data.validation_fraction": 0.25,
     "epochs": 6,
     "batch_size": 4,
-    "rate": 1e-2,
+    "learning_rate": 1e-2,
     "snapshot_steps": 1,
 }
 STEPS = 30
@@ -271,7 +271,13 @@ def test_a_disk_that_is_too_full_is_told_before_the_first_step(
 
 
 def test_a_rate_that_is_too_high_is_one_sentence(data: Path, tmp_path: Path) -> None:
-    changes = {"rate": 10, "warmup": 0, "clip_norm": 0, "schedule": "constant", "epochs": 60}
+    changes = {
+        "learning_rate": 10,
+        "warmup_ratio": 0,
+        "max_grad_norm": 0,
+        "schedule": "constant",
+        "epochs": 60,
+    }
     with pytest.raises(TrainingError) as caught:
         train_here(data, tmp_path / "run", **changes)
     named = sorted((tmp_path / "run" / "snapshots").iterdir())[-1]
@@ -308,7 +314,12 @@ def test_every_kind_of_classification_learns_eight_rows_by_heart(kind: str, tmp_
 
 def test_low_rank_training_changes_only_linear_layers_and_head(data: Path, tmp_path: Path) -> None:
     train_here(data, tmp_path / "base", epochs=1)
-    settings = {"lora_rank": 2, "epochs": 2, "rate": 1e-2, "data.validation_fraction": 0.25}
+    settings = {
+        "lora_rank": 2,
+        "epochs": 2,
+        "learning_rate": 1e-2,
+        "data.validation_fraction": 0.25,
+    }
     train_model(
         "classify", data, out=tmp_path / "run", model=str(tmp_path / "base"), settings=settings
     )

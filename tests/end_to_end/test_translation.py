@@ -15,7 +15,7 @@ import pytest
 
 import zhixing as zx
 from zhixing.errors import ZhixingError
-from zhixing.tasks.translation import Translator
+from zhixing.tasks.translation.translator import Translator
 
 NUMBERS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 CHIFFRES = ["un", "deux", "trois", "quatre", "cinq", "six", "sept", "huit", "neuf", "dix"]
@@ -46,7 +46,7 @@ def translator_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         out=folder,
         epochs=8,
         batch_tokens=1024,
-        rate=5e-3,
+        learning_rate=5e-3,
         precision="float32",
         evaluations_per_epoch=0,
         **{
@@ -100,7 +100,7 @@ def test_placeholders_and_terms_survive(translator: Translator) -> None:
 
 
 def test_a_code_of_the_language_is_written_first(translator: Translator) -> None:
-    first = translator.voice.target.tokens("dix").pieces[0]
+    first = translator.text_format.target.tokens("dix").pieces[0]
     options = zx.TranslateOptions(target_code=first)
     found = translator("one dog sees two cat.", options=options).text
     assert found.startswith(first.lstrip("▁"))
@@ -314,7 +314,7 @@ def test_one_model_writes_the_language_that_a_code_names(tmp_path: Path) -> None
         out=tmp_path / "model",
         epochs=10,
         batch_tokens=1024,
-        rate=5e-3,
+        learning_rate=5e-3,
         precision="float32",
         evaluations_per_epoch=0,
         **{

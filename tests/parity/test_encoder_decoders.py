@@ -171,7 +171,7 @@ def theirs(reference: nn.Module) -> Tensor:
 @torch.no_grad()
 def ours(model: Transformer) -> Tensor:
     sources, targets = pairs()
-    states = model.write(Ragged.of(sources), Ragged.of(targets))
+    states = model.decoder_states(Ragged.of(sources), Ragged.of(targets))
     return states if model.next_token is None else model.next_logits(states)
 
 
@@ -212,7 +212,7 @@ def test_reading_step_by_step_equals_reading_at_once(case: Case, tmp_path: Path)
     generator = torch.Generator().manual_seed(3)
     outputs = torch.randint(5, VOCAB - 7, (len(sources), 15), generator=generator)
     with torch.no_grad():
-        states = model.write(Ragged.of(sources), Ragged.of(list(outputs)))
+        states = model.decoder_states(Ragged.of(sources), Ragged.of(list(outputs)))
         at_once = model.next_logits(states).view(*outputs.shape, -1)
         state = model.start(Ragged.of(sources))
         for position in range(outputs.size(1)):

@@ -10,8 +10,8 @@ from parity.test_marian_tokenizer import ENGLISH, FRENCH, ODD
 
 from zhixing.checkpoints.pretrained import load_pretrained
 from zhixing.errors import TokenizerError
-from zhixing.tasks.translated import TranslateOptions
-from zhixing.tasks.translation import Translator
+from zhixing.tasks.translation.result import TranslateOptions
+from zhixing.tasks.translation.translator import Translator
 from zhixing.tokenization.files import load_target_tokenizer, load_tokenizer, save_tokenizer
 
 TEXTS = [

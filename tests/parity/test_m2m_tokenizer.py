@@ -10,8 +10,8 @@ from parity.test_marian_tokenizer import ENGLISH, FRENCH, ODD, learn, pieces_of
 
 from zhixing.checkpoints.pretrained import load_pretrained
 from zhixing.errors import DataError, TokenizerError
-from zhixing.tasks.translated import TranslateOptions
-from zhixing.tasks.translation import Translator
+from zhixing.tasks.translation.result import TranslateOptions
+from zhixing.tasks.translation.translator import Translator
 from zhixing.tokenization.files import load_tokenizer, save_tokenizer
 
 TEXTS = [*ENGLISH, *FRENCH, *ODD, "__fr__ Bonjour", "__xx__ no language", "a __de__ b"]
@@ -135,7 +135,7 @@ def test_a_model_reads_and_writes_the_languages_it_is_told(
     options = TranslateOptions(source_language=source, target_code=target, splits=False)
     before, task = translator.directed(options)
     assert before == []
-    window = task.window(translator.voice.source.ids([ENGLISH[0]])[0])
+    window = task.window(translator.text_format.source.ids([ENGLISH[0]])[0])
     inputs = tokenizer(ENGLISH[0], return_tensors="pt")
     assert window.input_ids.tolist() == inputs["input_ids"][0].tolist()
     expected = reference.generate(**inputs, forced_bos_token_id=tokenizer.get_lang_id(target))

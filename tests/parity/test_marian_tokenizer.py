@@ -13,7 +13,7 @@ from sacremoses import MosesPunctNormalizer
 from transformers import MarianTokenizer
 
 from zhixing.errors import TokenizerError
-from zhixing.tasks.normalization import normalized_punctuation
+from zhixing.tasks.translation.normalization import normalized_punctuation
 from zhixing.tokenization.files import load_target_tokenizer, load_tokenizer, save_tokenizer
 
 ENGLISH = ["The quick brown fox jumps over the lazy dog", "It isn't what it was, is it?"]

@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from zhixing.layers.attention import attend, attend_plainly
-from zhixing.layers.block import Block, BlockForm, StepPlace, Surroundings
-from zhixing.layers.cache import Ancestry, LayerCache
+from zhixing.layers.block import Block, BlockConfig, StackContext, StepContext
+from zhixing.layers.cache import BeamMask, KeyValueCache
 from zhixing.layers.dropout import Noise, drop
+from zhixing.layers.kernels.rectangles import cells_of_rows, plan_groups, rectangle
 from zhixing.layers.positions import Convolutional, LinearBias, PositionBias, RelativeBias, Rotary
 from zhixing.layers.ragged import Ragged, position_numbers, sequence_means, starts
-from zhixing.layers.rectangles import cells_of_rows, plan_groups, rectangle
 from zhixing.layers.residual import NormPlace
 
 HEADS, SIZE = 2, 8
@@ -36,17 +36,17 @@ RELATIVE = _drawn(RelativeBias(HEADS, num_buckets=8, max_distance=20))
 biases = st.sampled_from([None, LinearBias(HEADS), RELATIVE])
 ROTARY = Rotary(SIZE // HEADS)
 CAUSAL = {
-    "nothing": Surroundings(is_causal=True),
-    "rotary": Surroundings(is_causal=True, rotary=ROTARY),
-    "relative": Surroundings(is_causal=True, bias=RELATIVE),
-    "linear": Surroundings(is_causal=True, bias=LinearBias(HEADS)),
+    "nothing": StackContext(is_causal=True),
+    "rotary": StackContext(is_causal=True, rotary=ROTARY),
+    "relative": StackContext(is_causal=True, bias=RELATIVE),
+    "linear": StackContext(is_causal=True, bias=LinearBias(HEADS)),
 }
 surrounded = st.sampled_from(list(CAUSAL)).map(CAUSAL.__getitem__)
 norms = st.sampled_from(["pre", "post"])
 
 
 def _block(norm: NormPlace, dtype: torch.dtype = torch.float64) -> Block:
-    form = BlockForm(
+    form = BlockConfig(
         num_heads=HEADS, feed_forward_size=12, activation="gelu", norm=norm, norm_eps=1e-5
     )
     block = Block(SIZE, form)
@@ -93,52 +93,52 @@ def test_every_row_lies_in_one_cell(
     assert sorted(i for group in groups for i in group.sequences) == list(range(len(lengths)))
     rows = torch.arange(float(sum(lengths))).view(-1, 1, 1)
     laid = [rectangle(rows, lengths, g.sequences, g.own, g.start) for g in groups]
-    cells = torch.cat([cell.transpose(1, 2).flatten(0, 1) for cell in laid])
-    assert torch.equal(cells[cells_of_rows(lengths, groups)], rows)
+    slots = torch.cat([slot.transpose(1, 2).flatten(0, 1) for slot in laid])
+    assert torch.equal(slots[cells_of_rows(lengths, groups)], rows)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
 @relaxed
-@given(lengths=batches, norm=norms, surroundings=surrounded, seed=seeds)
+@given(lengths=batches, norm=norms, context=surrounded, seed=seeds)
 def test_a_neighbour_changes_nothing(
     dtype: torch.dtype,
     tolerance: float,
     lengths: tuple[int, ...],
     norm: NormPlace,
-    surroundings: Surroundings,
+    context: StackContext,
     seed: int,
 ) -> None:
     block = _block(norm, dtype)
     batch = Ragged(_random(sum(lengths), SIZE, seed=seed, dtype=dtype), lengths)
-    together = batch.with_values(block(batch.values, lengths, surroundings))
+    together = batch.with_values(block(batch.values, lengths, context))
     for part, found in zip(batch.split(), together.split(), strict=True):
-        alone = block(part, (len(part),), surroundings)
+        alone = block(part, (len(part),), context)
         assert (found - alone).abs().max() <= tolerance * alone.abs().max()
 
 
 @relaxed
-@given(lengths=batches, norm=norms, surroundings=surrounded, data=st.data(), seed=seeds)
+@given(lengths=batches, norm=norms, context=surrounded, data=st.data(), seed=seeds)
 def test_the_order_of_the_batch_changes_nothing(
     lengths: tuple[int, ...],
     norm: NormPlace,
-    surroundings: Surroundings,
+    context: StackContext,
     data: st.DataObject,
     seed: int,
 ) -> None:
     order = data.draw(st.permutations(range(len(lengths))))
     block, batch = _block(norm), Ragged(_random(sum(lengths), SIZE, seed=seed), lengths)
     shuffled = batch.select(order)
-    expected = batch.with_values(block(batch.values, lengths, surroundings)).select(order)
-    found = block(shuffled.values, shuffled.lengths, surroundings)
+    expected = batch.with_values(block(batch.values, lengths, context)).select(order)
+    found = block(shuffled.values, shuffled.lengths, context)
     assert (found - expected.values).abs().max() < 1e-10
 
 
 @quick
-@given(lengths=short_batches, norm=norms, surroundings=surrounded, data=st.data(), seed=seeds)
+@given(lengths=short_batches, norm=norms, context=surrounded, data=st.data(), seed=seeds)
 def test_any_split_of_a_batch_gives_the_same_gradient(
     lengths: tuple[int, ...],
     norm: NormPlace,
-    surroundings: Surroundings,
+    context: StackContext,
     data: st.DataObject,
     seed: int,
 ) -> None:
@@ -149,7 +149,7 @@ def test_any_split_of_a_batch_gives_the_same_gradient(
         block.zero_grad()
         for part in filter(None, parts):
             chosen, goal = batch.select(part), goals.select(part)
-            (block(chosen.values, chosen.lengths, surroundings) * goal.values).sum().backward()
+            (block(chosen.values, chosen.lengths, context) * goal.values).sum().backward()
         return [p.grad.clone() for p in block.parameters() if p.grad is not None]
 
     cut = data.draw(st.integers(0, len(lengths)))
@@ -161,11 +161,11 @@ def test_any_split_of_a_batch_gives_the_same_gradient(
 
 
 @relaxed
-@given(lengths=batches, norm=norms, surroundings=surrounded, data=st.data(), seed=seeds)
+@given(lengths=batches, norm=norms, context=surrounded, data=st.data(), seed=seeds)
 def test_the_future_changes_no_past_value(
     lengths: tuple[int, ...],
     norm: NormPlace,
-    surroundings: Surroundings,
+    context: StackContext,
     data: st.DataObject,
     seed: int,
 ) -> None:
@@ -176,7 +176,7 @@ def test_the_future_changes_no_past_value(
     future = slice(first + place, first + lengths[sequence])
     changed = x.clone()
     changed[future] = _random(lengths[sequence] - place, SIZE, seed=seed + 1)
-    before, after = (block(values, lengths, surroundings) for values in (x, changed))
+    before, after = (block(values, lengths, context) for values in (x, changed))
     difference = (before - after).abs().amax(1)
     assert difference[future][0] > 1e-8
     difference[future] = 0.0
@@ -188,7 +188,7 @@ def test_the_future_changes_no_past_value(
     sequences=st.integers(1, 4),
     length=st.integers(1, 8),
     norm=norms,
-    surroundings=surrounded,
+    context=surrounded,
     data=st.data(),
     seed=seeds,
 )
@@ -196,15 +196,15 @@ def test_cached_equals_uncached(
     sequences: int,
     length: int,
     norm: NormPlace,
-    surroundings: Surroundings,
+    context: StackContext,
     data: st.DataObject,
     seed: int,
 ) -> None:
     block = _block(norm)
     texts = [[_random(0, SIZE, seed=seed)] for _ in range(sequences)]
     like = torch.zeros(1, HEADS, SIZE // HEADS, dtype=torch.float64)
-    cache = LayerCache.empty(like, sequences=sequences)
-    ancestry = Ancestry.empty(sequences, torch.float64, like.device)
+    cache = KeyValueCache.empty(like, sequences=sequences)
+    beam_mask = BeamMask.empty(sequences, torch.float64, like.device)
     width = 1
     for step in range(length):
         if step:
@@ -215,38 +215,38 @@ def test_cached_equals_uncached(
                 data.draw(st.lists(st.integers(0, old - 1), min_size=width, max_size=width))
                 for _ in texts[::old]
             ]
-            ancestry.descend(torch.tensor(chosen))
+            beam_mask.descend(torch.tensor(chosen))
             texts = [texts[i * old + j] for i, own in enumerate(chosen) for j in own]
             order = data.draw(st.permutations(range(len(texts) // width)))
             order = order[: data.draw(st.integers(1, len(order)))]
             cache = cache.keep(order)
-            ancestry.keep(order)
+            beam_mask.keep(order)
             texts = [texts[i * width + j] for i in order for j in range(width)]
         new = _random(len(texts), SIZE, seed=seed + step + 1)
         texts = [[*text, part] for text, part in zip(texts, new.split(1), strict=True)]
-        ancestry.grow()
-        place = StepPlace(
+        beam_mask.grow()
+        place = StepContext(
             position=step,
-            scores_added=ancestry.scores_added(surroundings.bias),
-            rotary=surroundings.rotary,
+            scores_added=beam_mask.scores_added(context.bias),
+            rotary=context.rotary,
         )
         found, cache = block.step(new, place, cache)
         batch = Ragged.of(torch.cat(text) for text in texts)
-        at_once = block(batch.values, batch.lengths, surroundings)
+        at_once = block(batch.values, batch.lengths, context)
         last = torch.tensor([start + step for start in starts(batch.lengths)])
         assert (found - at_once[last]).abs().max() < 1e-10
 
 
 @quick
-@given(lengths=batches, norm=norms, surroundings=surrounded, seed=seeds)
+@given(lengths=batches, norm=norms, context=surrounded, seed=seeds)
 def test_watched_equals_unwatched(
-    lengths: tuple[int, ...], norm: NormPlace, surroundings: Surroundings, seed: int
+    lengths: tuple[int, ...], norm: NormPlace, context: StackContext, seed: int
 ) -> None:
     block, x = _block(norm), _random(sum(lengths), SIZE, seed=seed)
-    unwatched = block(x, lengths, surroundings)
+    unwatched = block(x, lengths, context)
     seen: list[Tensor] = []
     block.attention.weights.register_forward_hook(lambda _m, _i, result: seen.append(result))
-    assert (block(x, lengths, surroundings) - unwatched).abs().max() < 1e-10
+    assert (block(x, lengths, context) - unwatched).abs().max() < 1e-10
     assert tuple(weights.size(-1) for weights in seen) == lengths
 
 

@@ -8,9 +8,9 @@ import typer
 from zhixing.cli.options import AsJson, LabelColumn, PairColumn, TargetColumn, TextColumn
 from zhixing.cli.printing import console, print_json
 from zhixing.config import override, parse_pairs
-from zhixing.data.doctor import Examination
+from zhixing.data.doctors.labels import Examination
+from zhixing.training.recipe import DataChoice
 from zhixing.workflows.check import check as examine
-from zhixing.workflows.recipe import DataChoice
 
 app = typer.Typer(add_completion=False)
 STYLES = {"error": "red", "warning": "yellow", "note": None}

@@ -18,7 +18,7 @@ from zhixing.cli.printing import console, print_json, progress_bar
 from zhixing.data.table import Columns
 from zhixing.errors import ConfigError
 from zhixing.tasks.classification import Classification
-from zhixing.tasks.pipeline import Options
+from zhixing.tasks.classifier import ClassifyOptions
 from zhixing.workflows.load import load_classifier
 from zhixing.workflows.predict import classify_file
 
@@ -48,7 +48,7 @@ def classify(
         raise ConfigError("give either texts, or --input FILE; one of the two")
     if texts and (output != "-" or text or pair):
         raise ConfigError("--output, --text and --pair belong to --input FILE; drop them")
-    options = Options(top_k=top_k, threshold=threshold)
+    options = ClassifyOptions(top_k=top_k, threshold=threshold)
     pipeline = load_classifier(model, precision=precision, device=device, threads=threads)
     if input is None:
         results = pipeline(list(texts or []), options=options)

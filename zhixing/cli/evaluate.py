@@ -25,7 +25,7 @@ from zhixing.cli.printing import (
     print_text_scores,
 )
 from zhixing.data.table import Columns
-from zhixing.evaluation.classification import ClassificationReport
+from zhixing.jobs.classify.report import ClassificationReport
 from zhixing.workflows.evaluate import evaluate as score
 
 app = typer.Typer(add_completion=False)

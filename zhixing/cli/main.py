@@ -10,8 +10,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from zhixing import __version__
 from zhixing.errors import ZhixingError
+from zhixing.version import __version__
 
 COMMANDS = {
     "demo": "Train, prove and use a model on built-in data, offline, in about two minutes.",

@@ -1,11 +1,11 @@
-"""Options that several commands share, said once."""
+"""ClassifyOptions that several commands share, said once."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from zhixing.tasks.running import Precision as PrecisionName
+from zhixing.tasks.batching import Precision as PrecisionName
 
 Data = Annotated[
     str,

@@ -17,8 +17,8 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from zhixing.evaluation.bag_of_words import Baseline
-from zhixing.evaluation.classification import ClassificationReport
-from zhixing.evaluation.translation import TextReport
+from zhixing.jobs.classify.report import ClassificationReport
+from zhixing.jobs.sequence_to_sequence.report import TextReport
 
 MOST_CLASSES = 30
 

@@ -16,8 +16,8 @@ from zhixing.cli.options import (
 )
 from zhixing.cli.printing import console, print_json
 from zhixing.data.table import Columns
+from zhixing.jobs.translate.score_files import score_file
 from zhixing.workflows.load import load_translator
-from zhixing.workflows.score import score_file
 
 app = typer.Typer(add_completion=False)
 

@@ -8,8 +8,8 @@ import typer
 from zhixing.cli.options import AsJson, Data, Overwrite, TargetColumn, TextColumn
 from zhixing.cli.printing import console, print_json
 from zhixing.data.table import Columns
+from zhixing.jobs.translate.learn_shortlist import learn_shortlist
 from zhixing.workflows.load import load_translator
-from zhixing.workflows.shortlist import learn_shortlist
 
 app = typer.Typer(add_completion=False)
 

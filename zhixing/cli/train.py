@@ -24,7 +24,7 @@ from zhixing.cli.printing import console, print_json
 from zhixing.cli.watching import Watcher, end_stopped, print_finished
 from zhixing.config import parse_pairs, read_recipe
 from zhixing.errors import ConfigError
-from zhixing.workflows.cross_validation import cross_validate
+from zhixing.workflows.folds import cross_validate
 from zhixing.workflows.train import train_model
 
 app = typer.Typer(add_completion=False)
@@ -60,7 +60,8 @@ def train(
     """Train a model on labelled rows: a model folder, its scores and a report.
 
     Every setting has a name; `zhixing train classify --data reviews.csv --out runs/reviews
-    epochs=4 rate=1e-4` sets two of them. A kill at any moment costs nothing: zhixing resume.
+    epochs=4 learning_rate=1e-4` sets two of them. A kill at any moment costs nothing: zhixing
+    resume.
     """
     if folds:
         check_free_to_write(out, overwrite=overwrite)

@@ -9,11 +9,11 @@ from zhixing.cli.options import AsJson, Device, Overwrite, Precision, TextColumn
 from zhixing.cli.printing import console, notices, print_json, progress_bar
 from zhixing.data.table import Columns
 from zhixing.errors import ConfigError
-from zhixing.tasks.alternatives import variants
-from zhixing.tasks.translated import TranslateOptions
-from zhixing.tasks.translation import Translator
+from zhixing.jobs.translate.files import translate_file
+from zhixing.tasks.translation.alternatives import variants
+from zhixing.tasks.translation.result import TranslateOptions
+from zhixing.tasks.translation.translator import Translator
 from zhixing.workflows.load import load_translator
-from zhixing.workflows.translate_files import translate_file
 
 app = typer.Typer(add_completion=False)
 

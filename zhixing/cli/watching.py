@@ -15,7 +15,7 @@ from zhixing.cli.printing import (
     print_text_scores,
     progress_bar,
 )
-from zhixing.evaluation.classification import ClassificationReport
+from zhixing.jobs.classify.report import ClassificationReport
 from zhixing.training.events import Ended, Evaluated, Event, Saved, Stepped
 from zhixing.workflows.finishing import Finished
 

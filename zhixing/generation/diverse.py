@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zhixing.generation.picking import Beam, Candidates, Choice, Hypothesis
 from zhixing.generation.rules import Rules
+from zhixing.generation.selection import Beam, Candidates, Choice, Hypothesis
 from zhixing.generation.settings import SearchSettings
 
 _PARTS = slice(0, 1), slice(1, None)

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 # Stands for a score that nobody has.
-NOTHING = -1e9
+NO_SCORE = -1e9
 
 # Scores that are first reduced to their largest, which is vectorized; sorting is not.
 BLOCK = 128
@@ -36,7 +36,7 @@ class BestJoined:
     """The largest scores of several rows together, for each of B groups of rows.
 
     Attributes:
-        scores: What was added left out; `NOTHING` twice where a group has too few.
+        scores: What was added left out; `NO_SCORE` twice where a group has too few.
         rows: Of which row of the group each is.
         ids: Their places in that row.
     """
@@ -79,7 +79,7 @@ def best_joined(
             ((first.unsqueeze(-1) + inside).flatten(1), ends.flatten().expand(groups, -1)), 1
         )
     spare = (0, max(count - places.size(1), 0))
-    values = functional.pad(scores.flatten(1).gather(1, places), spare, value=2 * NOTHING)
+    values = functional.pad(scores.flatten(1).gather(1, places), spare, value=2 * NO_SCORE)
     places = functional.pad(places, spare)
     rows = places.div(size, rounding_mode="floor")
     best = (values + added.gather(1, rows)).topk(count).indices

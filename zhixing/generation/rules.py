@@ -35,7 +35,7 @@ class Rules:
         """Tell of which sequences the token at a position is no choice of the model's."""
         settings = self.settings
         is_first = position == 0 and settings.forced_first_id is not None
-        is_last = position == settings.max_tokens - 1 and settings.forced_last_id is not None
+        is_last = position == settings.max_new_tokens - 1 and settings.forced_last_id is not None
         return torch.tensor(
             [is_first or is_last or position < len(prefix) for prefix in self.prefixes]
         )
@@ -64,13 +64,13 @@ class Rules:
             scores.index_fill_(-1, self.suppressed.to(scores.device), -torch.inf)
         if settings.repetition_penalty != 1.0:
             self._penalize(scores, written)
-        if settings.no_repeat_ngram and position + 1 >= settings.no_repeat_ngram:
+        if settings.no_repeat_ngram_size and position + 1 >= settings.no_repeat_ngram_size:
             self._forbid_repetition(scores, written)
-        if position < settings.min_tokens:
+        if position < settings.min_new_tokens:
             scores[..., list(settings.end_ids)] = -torch.inf
         if position == 0 and settings.forced_first_id is not None:
             _force(scores, settings.forced_first_id)
-        if position == settings.max_tokens - 1 and settings.forced_last_id is not None:
+        if position == settings.max_new_tokens - 1 and settings.forced_last_id is not None:
             _force(scores, settings.forced_last_id)
         for row, prefix in enumerate(self.prefixes[first : first + len(scores)]):
             if position < len(prefix):
@@ -87,7 +87,7 @@ class Rules:
     def _forbid_repetition(
         self, scores: Float[Tensor, "B W V"], written: Int[Tensor, "B W T"]
     ) -> None:
-        size = self.settings.no_repeat_ngram
+        size = self.settings.no_repeat_ngram_size
         start = self.settings.start_id
         for row, hypotheses in enumerate(written.tolist()):
             for column, own in enumerate(hypotheses):

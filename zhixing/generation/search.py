@@ -9,8 +9,8 @@ from torch import Tensor
 
 from zhixing.errors import DataError
 from zhixing.generation.diverse import DiverseBeam
-from zhixing.generation.picking import Beam, Candidates, Hypothesis, Picker, Single
 from zhixing.generation.rules import Rules
+from zhixing.generation.selection import Beam, Candidates, GreedyOrSampling, Hypothesis, Selector
 from zhixing.generation.settings import SearchSettings
 
 # Scores that are held at once: on a CPU 16 MB of them, which stay in its caches from the product to
@@ -35,7 +35,7 @@ Kept = TypeVar("Kept", bound=State)
 
 
 @runtime_checkable
-class Writer(Protocol, Generic[Inputs, Kept]):
+class AutoregressiveModel(Protocol, Generic[Inputs, Kept]):
     """Anything that says, token by token, what could come next."""
 
     def start(self, inputs: Inputs, /) -> Kept:
@@ -54,7 +54,7 @@ class Writer(Protocol, Generic[Inputs, Kept]):
 
 @torch.inference_mode()
 def search(
-    writer: Writer[Inputs, Kept],
+    writer: AutoregressiveModel[Inputs, Kept],
     inputs: Inputs,
     settings: SearchSettings,
     *,
@@ -86,24 +86,24 @@ def search(
             f"there are {sequences} sequences but {len(prefixes)} prefixes; give each one"
         )
     rules = Rules(settings, [tuple(one) for one in prefixes] or [()] * sequences)
-    picker = _picker(settings, sequences, device)
+    selector = _selector(settings, sequences, device)
     found: list[list[Hypothesis]] = [[] for _ in range(sequences)]
     places = list(range(sequences))
     state = writer.start(inputs)
     ids = torch.full((sequences,), settings.start_id, device=device)
     while places:
         states, state = writer.step(ids, state)
-        choice = picker.choose(_read(writer, states, picker, rules, len(places)), rules)
+        choice = selector.choose(_read(writer, states, selector, rules, len(places)), rules)
         chosen, parents = choice.ids, choice.parents
         done = choice.is_done.tolist()
         if any(done):
             for row in (row for row, is_done in enumerate(done) if is_done):
-                found[places[row]] = picker.results(row)[: settings.num_results]
+                found[places[row]] = selector.results(row)[: settings.num_results]
             order = gaps_filled(done)
             if not order:
                 break
             # The present hypotheses have to be chosen from before sequences change places.
-            picker.keep(order)
+            selector.keep(order)
             rules.keep(order)
             state.keep(order)
             places = [places[i] for i in order]
@@ -113,14 +113,18 @@ def search(
     return found
 
 
-def _picker(settings: SearchSettings, sequences: int, device: torch.device) -> Picker:
+def _selector(settings: SearchSettings, sequences: int, device: torch.device) -> Selector:
     if settings.num_groups > 1:
         return DiverseBeam(settings, sequences, device)
-    return (Beam if settings.num_beams > 1 else Single)(settings, sequences, device)
+    return (Beam if settings.num_beams > 1 else GreedyOrSampling)(settings, sequences, device)
 
 
 def _read(
-    writer: Writer[Inputs, Kept], states: Tensor, picker: Picker, rules: Rules, sequences: int
+    writer: AutoregressiveModel[Inputs, Kept],
+    states: Tensor,
+    selector: Selector,
+    rules: Rules,
+    sequences: int,
 ) -> Candidates:
     """Score the vocabulary after every hypothesis, for some sequences at a time."""
     alive = len(states) // sequences
@@ -128,7 +132,7 @@ def _read(
     at_once = max(1, limit // (writer.num_tokens * alive))
     return Candidates.joined(
         [
-            picker.read(writer.next_logits(part).float(), rules, number * at_once)
+            selector.read(writer.next_logits(part).float(), rules, number * at_once)
             for number, part in enumerate(states.split(at_once * alive))
         ]
     )

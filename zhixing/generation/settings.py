@@ -18,8 +18,8 @@ class SearchSettings:
     Attributes:
         start_id: What the decoder reads first; no result holds it.
         end_ids: Any of them ends a hypothesis, and stands in its result.
-        max_tokens: Longest result in tokens, its end included.
-        min_tokens: A result may end only after so many tokens, its end not counted.
+        max_new_tokens: Longest result in tokens, its end included.
+        min_new_tokens: A result may end only after so many tokens, its end not counted.
         num_beams: Hypotheses that are followed; 1 takes the best token every time.
         num_results: How many hypotheses are given back, best first.
         num_groups: Groups of beams that keep apart; 1 for a plain beam.
@@ -30,9 +30,9 @@ class SearchSettings:
             worst that has ended, were it to end now; "yes" as soon as `num_beams` have ended;
             "never" when it cannot at any length.
         forced_first_id: The first token, whatever the model says.
-        forced_last_id: The token at `max_tokens`, whatever the model says.
+        forced_last_id: The token at `max_new_tokens`, whatever the model says.
         suppressed_ids: Never chosen.
-        no_repeat_ngram: No so many tokens in a row occur twice; 0 to allow it.
+        no_repeat_ngram_size: No so many tokens in a row occur twice; 0 to allow it.
         repetition_penalty: Divides the score of a token that was written before; 1 for none.
         temperature: Divides the logits before a token is drawn; 0 takes the best ones.
         top_k: Draw from so many of the likeliest tokens; 0 for all.
@@ -49,8 +49,8 @@ class SearchSettings:
 
     start_id: int
     end_ids: tuple[int, ...]
-    max_tokens: int = 256
-    min_tokens: int = 0
+    max_new_tokens: int = 256
+    min_new_tokens: int = 0
     num_beams: int = 1
     num_results: int = 1
     num_groups: int = 1
@@ -60,7 +60,7 @@ class SearchSettings:
     forced_first_id: int | None = None
     forced_last_id: int | None = None
     suppressed_ids: tuple[int, ...] = ()
-    no_repeat_ngram: int = 0
+    no_repeat_ngram_size: int = 0
     repetition_penalty: float = 1.0
     temperature: float = 0.0
     top_k: int = 0
@@ -69,14 +69,14 @@ class SearchSettings:
 
     def __post_init__(self) -> None:
         ranges: dict[str, tuple[float, float]] = {
-            "max_tokens": (1, 1_000_000),
-            "min_tokens": (0, self.max_tokens),
+            "max_new_tokens": (1, 1_000_000),
+            "min_new_tokens": (0, self.max_new_tokens),
             "num_beams": (1, 256),
             "num_results": (1, self.num_beams if self.temperature == 0.0 else 256),
             "num_groups": (1, self.num_beams),
             "diversity_penalty": (0.0, 1000.0),
             "length_penalty": (-10.0, 10.0),
-            "no_repeat_ngram": (0, 1_000),
+            "no_repeat_ngram_size": (0, 1_000),
             "repetition_penalty": (0.01, 100.0),
             "temperature": (0.0, 100.0),
             "top_k": (0, 10_000_000),
@@ -147,7 +147,7 @@ def read_settings(values: Mapping[str, Any], generation: Mapping[str, Any]) -> S
         start_id=start,
         end_ids=ends,
         # Theirs counts the start token.
-        max_tokens=max(int(longest) - 1, 1),
+        max_new_tokens=max(int(longest) - 1, 1),
         num_beams=beams,
         num_groups=int(said.get("num_beam_groups", 1)),
         diversity_penalty=float(said.get("diversity_penalty", 0.0)),
@@ -156,7 +156,7 @@ def read_settings(values: Mapping[str, Any], generation: Mapping[str, Any]) -> S
         forced_first_id=said.get("forced_bos_token_id"),
         forced_last_id=forced[0] if forced else None,
         suppressed_ids=_suppressed(said),
-        no_repeat_ngram=int(said.get("no_repeat_ngram_size", 0)),
+        no_repeat_ngram_size=int(said.get("no_repeat_ngram_size", 0)),
         repetition_penalty=float(said.get("repetition_penalty", 1.0)),
     )
 

@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from zhixing.errors import ConfigError
-from zhixing.generation.picking import Hypothesis
 from zhixing.generation.search import search
+from zhixing.generation.selection import Hypothesis
 from zhixing.generation.settings import SearchSettings
-from zhixing.layers.int8 import Factor, multiply, prepare
+from zhixing.layers.kernels.int8 import Factor, multiply, prepare
 from zhixing.layers.ragged import Ragged
 from zhixing.models.decoding import DecoderState
 from zhixing.models.quantization import Int8Embedding, Int8Linear
@@ -51,7 +51,7 @@ class Shortlist:
         return digest.hexdigest()
 
 
-class ShortlistedWriter:
+class ShortlistedModel:
     """Write with some of a model's tokens, which are numbered anew.
 
     Args:
@@ -119,7 +119,7 @@ def search_within(
         suppressed_ids=tuple(numbers[i] for i in settings.suppressed_ids if i in numbers),
     )
     found = search(
-        ShortlistedWriter(model, whole.to(device)),
+        ShortlistedModel(model, whole.to(device)),
         inputs,
         told,
         sequences=len(inputs.lengths),

@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zhixing.tasks.attended import cross_attention
-from zhixing.tasks.forced import forced_examples
-from zhixing.tasks.running import in_order
-from zhixing.tasks.translation import Translator
+from zhixing.tasks.batching import in_order
+from zhixing.tasks.cross_attention import cross_attention
+from zhixing.tasks.scoring import forced_examples
+from zhixing.tasks.translation.translator import Translator
 
 # A word with its apostrophes and hyphens, a character of a script without spaces, or a sign.
 WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W_]+(?:[-_][^\W_]+)*['’]?|[^\w\s]|_")
@@ -72,7 +72,7 @@ def align_pairs(
         arXiv:1909.02074, section 3.1 (the penultimate layer).
     """
     examples = forced_examples(translator.task, sources, targets)
-    task, voice = translator.task, translator.voice
+    task, text_format = translator.task, translator.text_format
 
     def compute(rows: list[int]) -> list[Float[Tensor, "U T"]]:
         batch = task.collate([examples[row] for row in rows]).to(translator.device)
@@ -86,9 +86,9 @@ def align_pairs(
     )
     results = []
     for source, target, example, matrix in zip(sources, targets, examples, weights, strict=True):
-        read, written = voice.source.tokens(source), voice.target.tokens(target)
+        read, written = text_format.source.tokens(source), text_format.target.tokens(target)
         first = _place(example.windows[0].input_ids.tolist(), read.ids)
-        kept = matrix[len(voice.first) :][: len(written.ids), first : first + len(read.ids)]
+        kept = matrix[len(text_format.first) :][: len(written.ids), first : first + len(read.ids)]
         results.append(_aligned(source, target, read.offsets, written.offsets, kept))
     return results
 

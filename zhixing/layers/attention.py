@@ -14,9 +14,8 @@ from torch import Tensor
 
 from zhixing.errors import DataError
 from zhixing.layers.dropout import Noise, drop
-from zhixing.layers.fused import fused_attention, rounds_products
-from zhixing.layers.positions import PositionBias
-from zhixing.layers.rectangles import (
+from zhixing.layers.kernels.fused_attention import fused_attention, rounds_products
+from zhixing.layers.kernels.rectangles import (
     SPARE_SCORES,
     Group,
     allowed_scores,
@@ -26,6 +25,7 @@ from zhixing.layers.rectangles import (
     rectangle,
     spare_columns,
 )
+from zhixing.layers.positions import PositionBias
 
 
 def attention_weights(

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from zhixing.errors import DataError
-from zhixing.layers.cache import LayerCache, Remembered
+from zhixing.layers.cache import CrossKeyValues, KeyValueCache
 from zhixing.layers.dropout import Noise
 from zhixing.layers.feed_forward import FeedForward
 from zhixing.layers.multi_head import MultiHeadAttention
@@ -22,7 +22,7 @@ MemoryKind = TypeVar("MemoryKind")
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class StackContext:
     """What all blocks of a stack are told alike.
 
     Attributes:
@@ -41,12 +41,12 @@ class Surroundings:
 
 
 @dataclass(frozen=True)
-class StepPlace:
+class StepContext:
     """What all blocks of a stack are told alike at one step of a decoder.
 
     Attributes:
         position: Of the new tokens, in their sequences.
-        scores_added: What hides the cells of other hypotheses, and a bias by distance.
+        scores_added: What hides the slots of other hypotheses, and a bias by distance.
         rotary: Turns queries and keys, where positions are rotary.
     """
 
@@ -56,7 +56,7 @@ class StepPlace:
 
 
 @dataclass(frozen=True)
-class BlockForm:
+class BlockConfig:
     """Say how the parts of a block are made.
 
     Attributes:
@@ -116,7 +116,7 @@ class Block(nn.Module):
     """
 
     def __init__(
-        self, hidden_size: int, form: BlockForm, *, has_cross_attention: bool = False
+        self, hidden_size: int, form: BlockConfig, *, has_cross_attention: bool = False
     ) -> None:
         super().__init__()
         self.attention = form.attention(hidden_size)
@@ -140,7 +140,7 @@ class Block(nn.Module):
         self,
         x: Float[Tensor, "N D"],
         lengths: tuple[int, ...],
-        surroundings: Surroundings,
+        context: StackContext,
         *,
         memory: Memory | None = None,
         noise: Noise | None = None,
@@ -150,7 +150,7 @@ class Block(nn.Module):
         Raises:
             DataError: If the block attends to a memory and there is none.
         """
-        rate = surroundings.attention_dropout
+        rate = context.attention_dropout
         place, cross_place = (
             None if noise is None else noise.at(name) for name in ("weights", "cross weights")
         )
@@ -160,17 +160,17 @@ class Block(nn.Module):
             return self.attention(
                 y,
                 lengths,
-                is_causal=surroundings.is_causal,
-                rotary=surroundings.rotary,
-                bias=surroundings.bias,
+                is_causal=context.is_causal,
+                rotary=context.rotary,
+                bias=context.bias,
                 dropout=rate,
                 noise=place,
             )
 
         def cross_attention(y: Tensor) -> Tensor:
             crossing, seen = self._crossing(memory)
-            key, value = crossing.remember(seen.values)
-            return crossing.ask(
+            key, value = crossing.project_memory(seen.values)
+            return crossing.attend_to_memory(
                 y,
                 lengths=lengths,
                 key=key,
@@ -180,9 +180,11 @@ class Block(nn.Module):
                 noise=cross_place,
             )
 
-        return self._assemble(x, self_attention, cross_attention, surroundings.dropout, noise)
+        return self._assemble(x, self_attention, cross_attention, context.dropout, noise)
 
-    def remember(self, memory: Memory, mask: Float[Tensor, "B 1 1 S"] | None) -> Remembered | None:
+    def project_memory(
+        self, memory: Memory, mask: Float[Tensor, "B 1 1 S"] | None
+    ) -> CrossKeyValues | None:
         """Give what steps will need of a memory; None where the block attends to none.
 
         Args:
@@ -191,16 +193,16 @@ class Block(nn.Module):
         """
         if self.cross_attention is None:
             return None
-        key, value = self.cross_attention.remember(memory.values)
-        return Remembered.of(key, value, memory.lengths, mask)
+        key, value = self.cross_attention.project_memory(memory.values)
+        return CrossKeyValues.of(key, value, memory.lengths, mask)
 
     def step(
         self,
         x: Float[Tensor, "N D"],
-        place: StepPlace,
-        cache: LayerCache,
-        remembered: Remembered | None = None,
-    ) -> tuple[Float[Tensor, "N D"], LayerCache]:
+        place: StepContext,
+        cache: KeyValueCache,
+        cross_key_values: CrossKeyValues | None = None,
+    ) -> tuple[Float[Tensor, "N D"], KeyValueCache]:
         """Read one new position of every hypothesis, after those the cache remembers.
 
         The result equals the last positions of `forward` over all of them. The cache that is
@@ -210,9 +212,9 @@ class Block(nn.Module):
             x: The hypotheses of the first sequence first.
             place: Where the new positions stand.
             cache: Keys and values of the positions before.
-            remembered: What `remember` gave.
+            cross_key_values: What `project_memory` gave.
         """
-        grown: list[LayerCache] = []
+        grown: list[KeyValueCache] = []
 
         def self_attention(y: Tensor) -> Tensor:
             positions = None
@@ -220,12 +222,14 @@ class Block(nn.Module):
                 positions = torch.full((len(y),), place.position, device=y.device)
             query, key, value = self.attention.project(y, rotary=place.rotary, positions=positions)
             grown.append(cache.append(key, value))
-            keys, values = grown[0].cells
-            return self.attention.attend_to_cells(query, keys, values, place.scores_added)
+            keys, values = grown[0].slots
+            return self.attention.attend_to_cache(query, keys, values, place.scores_added)
 
         def cross_attention(y: Tensor) -> Tensor:
-            crossing, seen = self._crossing(remembered)
-            return crossing.attend_to_cells(crossing.question(y), seen.keys, seen.values, seen.mask)
+            crossing, seen = self._crossing(cross_key_values)
+            return crossing.attend_to_cache(
+                crossing.project_query(y), seen.keys, seen.values, seen.mask
+            )
 
         x = self._assemble(x, self_attention, cross_attention, 0.0, None)
         return x, grown[0]

@@ -1,12 +1,12 @@
 """What a decoder remembers, so that its step reads only what is new.
 
 Sequences are decoded side by side, and of each several hypotheses (a beam) may be alive. All
-hypotheses of a sequence share one row of cells: a step adds one cell a hypothesis, and `visible`
-says which cells each of them descends from. So choosing other hypotheses moves no keys and values;
-from time to time cells from which nobody descends any more are dropped.
+hypotheses of a sequence share one row of slots: a step adds one slot a hypothesis, and `visible`
+says which slots each of them descends from. So choosing other hypotheses moves no keys and values;
+from time to time slots from which nobody descends any more are dropped.
 
 Cells come before sequences in memory: a step then writes one stretch, and reads whole stretches
-without gaps. (With sequences first, 25 of 32 cells took twice the time to attend to.)
+without gaps. (With sequences first, 25 of 32 slots took twice the time to attend to.)
 """
 
 from collections.abc import Sequence
@@ -19,20 +19,20 @@ from torch import Tensor
 from zhixing.layers.positions import PositionBias
 from zhixing.layers.ragged import starts
 
-FEWEST_CELLS = 32
+MIN_SLOTS = 32
 # Fewer than this are attended to faster than they are thinned out.
-MANY_CELLS = 64
+MANY_SLOTS = 64
 
 
-class LayerCache:
+class KeyValueCache:
     """Hold one layer's keys and values of B sequences, with spare room behind each.
 
     `append` and `keep` consume the cache: they may write into the room in place, so that only what
     they return may be used afterwards.
 
     Attributes:
-        keys, values: One cell a position and hypothesis.
-        used: How many cells of each sequence hold something.
+        keys, values: One slot a position and hypothesis.
+        used: How many slots of each sequence hold something.
     """
 
     def __init__(
@@ -43,43 +43,43 @@ class LayerCache:
         self.used = used
 
     @classmethod
-    def empty(cls, like: Float[Tensor, "N H K"], *, sequences: int) -> "LayerCache":
+    def empty(cls, like: Float[Tensor, "N H K"], *, sequences: int) -> "KeyValueCache":
         """Start with nothing, for tensors of the shape, dtype and device of `like`."""
         room = like.new_zeros(0, sequences, *like.shape[1:])
         return cls(room, room, 0)
 
-    def append(self, key: Float[Tensor, "N H K"], value: Float[Tensor, "N H K"]) -> "LayerCache":
-        """Add one cell a hypothesis: those of the first sequence come first.
+    def append(self, key: Float[Tensor, "N H K"], value: Float[Tensor, "N H K"]) -> "KeyValueCache":
+        """Add one slot a hypothesis: those of the first sequence come first.
 
         Room is doubled when it is used up, so that a text of n tokens costs O(n) copies.
         """
         count = self.keys.size(1)
         new = len(key) // count
         keys, values = (_with_room(x, self.used, new) for x in (self.keys, self.values))
-        for room, cells in ((keys, key), (values, value)):
-            own = cells.view(count, new, *cells.shape[1:]).transpose(0, 1)
+        for room, slots in ((keys, key), (values, value)):
+            own = slots.view(count, new, *slots.shape[1:]).transpose(0, 1)
             room.narrow(0, self.used, new).copy_(own)
-        return LayerCache(keys, values, self.used + new)
+        return KeyValueCache(keys, values, self.used + new)
 
-    def take(self, index: Int[Tensor, "B S"]) -> "LayerCache":
-        """Keep some cells of each sequence; see `Ancestry.thin_out`."""
+    def take(self, index: Int[Tensor, "B S"]) -> "KeyValueCache":
+        """Keep some slots of each sequence; see `BeamMask.prune`."""
         rows = torch.arange(len(index), device=index.device)
         keys, values = (x[index.T, rows] for x in (self.keys, self.values))
-        return LayerCache(keys, values, len(keys))
+        return KeyValueCache(keys, values, len(keys))
 
     @property
-    def cells(self) -> tuple[Float[Tensor, "S B H K"], Float[Tensor, "S B H K"]]:
+    def slots(self) -> tuple[Float[Tensor, "S B H K"], Float[Tensor, "S B H K"]]:
         """Give keys and values without the spare room."""
         return self.keys[: self.used], self.values[: self.used]
 
-    def keep(self, order: Sequence[int]) -> "LayerCache":
+    def keep(self, order: Sequence[int]) -> "KeyValueCache":
         """Go on with some of the sequences, in this order; see `kept`."""
         keys, values = (kept(x.transpose(0, 1), order) for x in (self.keys, self.values))
-        return LayerCache(keys.transpose(0, 1), values.transpose(0, 1), self.used)
+        return KeyValueCache(keys.transpose(0, 1), values.transpose(0, 1), self.used)
 
 
 @dataclass(frozen=True)
-class Remembered:
+class CrossKeyValues:
     """Keys and values of an encoder's output, of one layer, laid side by side.
 
     Attributes:
@@ -98,7 +98,7 @@ class Remembered:
         value: Float[Tensor, "M H K"],
         lengths: tuple[int, ...],
         mask: Float[Tensor, "B 1 1 S"] | None,
-    ) -> "Remembered":
+    ) -> "CrossKeyValues":
         """Lay sequences side by side.
 
         Args:
@@ -113,7 +113,7 @@ class Remembered:
         places = (first + torch.arange(longest).unsqueeze(-1).minimum(last)).to(key.device)
         return cls(key[places], value[places], mask)
 
-    def keep(self, order: Sequence[int], mask: Float[Tensor, "B 1 1 S"] | None) -> "Remembered":
+    def keep(self, order: Sequence[int], mask: Float[Tensor, "B 1 1 S"] | None) -> "CrossKeyValues":
         """Go on with some of the sequences, in this order; see `kept`.
 
         Args:
@@ -121,7 +121,7 @@ class Remembered:
             mask: Of those that go on; all layers share one.
         """
         keys, values = (kept(x.transpose(0, 1), order) for x in (self.keys, self.values))
-        return Remembered(keys.transpose(0, 1), values.transpose(0, 1), mask)
+        return CrossKeyValues(keys.transpose(0, 1), values.transpose(0, 1), mask)
 
 
 def spare_mask(
@@ -136,16 +136,16 @@ def spare_mask(
 
 
 @dataclass
-class Ancestry:
-    """Tell which cells each hypothesis descends from, and at which position each cell stands.
+class BeamMask:
+    """Tell which slots each hypothesis descends from, and at which position each slot stands.
 
     Attributes:
-        mask: What is added to scores: 0 where a hypothesis sees a cell, else minus infinity.
-        positions: Of every cell, in its sequence.
-        used: How many cells there are.
+        mask: What is added to scores: 0 where a hypothesis sees a slot, else minus infinity.
+        positions: Of every slot, in its sequence.
+        used: How many slots there are.
         width: Hypotheses of each sequence.
         position: That of the next token.
-        limit: With more cells than this, those that nobody sees are dropped.
+        limit: With more slots than this, those that nobody sees are dropped.
     """
 
     mask: Float[Tensor, "B W S"]
@@ -156,14 +156,14 @@ class Ancestry:
     limit: int = 0
 
     @classmethod
-    def empty(cls, sequences: int, dtype: torch.dtype, device: torch.device) -> "Ancestry":
-        """Start with one hypothesis a sequence, and no cells."""
+    def empty(cls, sequences: int, dtype: torch.dtype, device: torch.device) -> "BeamMask":
+        """Start with one hypothesis a sequence, and no slots."""
         mask = torch.zeros(sequences, 1, 0, dtype=dtype, device=device)
         positions = torch.zeros(sequences, 0, dtype=torch.int64, device=device)
-        return cls(mask, positions, limit=MANY_CELLS)
+        return cls(mask, positions, limit=MANY_SLOTS)
 
     def grow(self) -> None:
-        """Add one cell a hypothesis, which it alone sees."""
+        """Add one slot a hypothesis, which it alone sees."""
         if self.width > 1 or self._has_hidden:
             own = torch.full((self.width, self.width), -torch.inf, dtype=self.mask.dtype)
             own = own.fill_diagonal_(0.0).to(self.mask.device).expand(len(self.mask), -1, -1)
@@ -197,17 +197,17 @@ class Ancestry:
         self.mask = self.mask.gather(1, index)
         self.width = width
 
-    def thin_out(self) -> Int[Tensor, "B S"] | None:
-        """Drop cells that no hypothesis sees, once there are many; give which cells stay, if so.
+    def prune(self) -> Int[Tensor, "B S"] | None:
+        """Drop slots that no hypothesis sees, once there are many; give which slots stay, if so.
 
-        The hypotheses of a beam descend from few: after n steps they see little more than n cells
+        The hypotheses of a beam descend from few: after n steps they see little more than n slots
         together, of n times as many as they are.
         """
         if not self._has_hidden or self.used <= self.limit:
             return None
         is_seen = (self.mask == 0).any(1)
         most = int(is_seen.sum(1).max())
-        self.limit = max(MANY_CELLS, 2 * most)
+        self.limit = max(MANY_SLOTS, 2 * most)
         if most == self.used:
             return None
         index = is_seen.logical_not().byte().argsort(dim=1, stable=True)[:, :most]
@@ -240,9 +240,9 @@ def kept(x: Tensor, order: Sequence[int]) -> Tensor:
 
 
 def _with_room(x: Tensor, used: int, new: int) -> Tensor:
-    """Give room for new cells behind those that are used; what is in the room is undefined."""
+    """Give room for new slots behind those that are used; what is in the room is undefined."""
     if len(x) >= used + new:
         return x
-    room = x.new_empty(max(used + new, 2 * len(x), FEWEST_CELLS * new), *x.shape[1:])
+    room = x.new_empty(max(used + new, 2 * len(x), MIN_SLOTS * new), *x.shape[1:])
     room[:used] = x[:used]
     return room

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from zhixing.errors import ConfigError
 from zhixing.layers.attention import attend, attend_plainly
-from zhixing.layers.cells import attend_to_cells
 from zhixing.layers.dropout import Noise
+from zhixing.layers.kernels.cache_attention import attend_to_cache
 from zhixing.layers.positions import PositionBias, Rotary
 from zhixing.layers.ragged import position_numbers
 from zhixing.layers.tap import Tap
@@ -77,7 +77,7 @@ class MultiHeadAttention(nn.Module):
             query, key = rotary(query, positions), rotary(key, positions)
         return query, key, value
 
-    def remember(
+    def project_memory(
         self, memory: Float[Tensor, "M D"]
     ) -> tuple[Float[Tensor, "M H K"], Float[Tensor, "M H K"]]:
         """Give keys and values of a memory, once for all steps that will attend to it."""
@@ -85,12 +85,12 @@ class MultiHeadAttention(nn.Module):
         key, value = heads.unbind(1)
         return key, value
 
-    def question(self, x: Float[Tensor, "N D"]) -> Float[Tensor, "N H K"]:
+    def project_query(self, x: Float[Tensor, "N D"]) -> Float[Tensor, "N H K"]:
         """Give the queries of cross-attention."""
         query = self.query(x).view(len(x), self.num_heads, self.head_size)
         return query if self.query_factor == 1.0 else query * self.query_factor
 
-    def ask(
+    def attend_to_memory(
         self,
         x: Float[Tensor, "N D"],
         *,
@@ -103,7 +103,7 @@ class MultiHeadAttention(nn.Module):
     ) -> Float[Tensor, "N D"]:
         """Let every position attend to the whole memory of its sequence."""
         return self.attend_to(
-            self.question(x),
+            self.project_query(x),
             key,
             value,
             lengths=lengths,
@@ -152,15 +152,15 @@ class MultiHeadAttention(nn.Module):
         joined: Tensor = self.output(result.flatten(1))
         return joined
 
-    def attend_to_cells(
+    def attend_to_cache(
         self,
         query: Float[Tensor, "N H K"],
         keys: Float[Tensor, "S B H K"],
         values: Float[Tensor, "S B H K"],
         mask: Float[Tensor, "#B #H #W S"] | None,
     ) -> Float[Tensor, "N D"]:
-        """Let the hypotheses of each sequence attend to cells that they share; see `cells`."""
-        joined: Tensor = self.output(attend_to_cells(query, keys, values, mask).flatten(1))
+        """Let the hypotheses of each sequence attend to slots that they share; see `slots`."""
+        joined: Tensor = self.output(attend_to_cache(query, keys, values, mask).flatten(1))
         return joined
 
     def forward(

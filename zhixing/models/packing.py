@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import nn
 
-from zhixing.layers.packed import PackedLinear, can_pack
+from zhixing.layers.kernels.packed_linear import PackedLinear, can_pack
 from zhixing.models.quantization import FLOAT_PARTS
 from zhixing.models.transformer import Transformer
 

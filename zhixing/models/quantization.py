@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from zhixing.errors import CheckpointError, ConfigError
-from zhixing.layers.int8 import (
+from zhixing.layers.kernels.int8 import (
     Factor,
     Int8Weight,
     multiply,
@@ -22,7 +22,7 @@ from zhixing.layers.int8 import (
     quantize_weight,
     without_spare,
 )
-from zhixing.layers.packed import Derived
+from zhixing.layers.kernels.packed_linear import Derived
 
 # A smaller table saves less than half a megabyte, and positions are looked up by number.
 MANY_ROWS = 2048

@@ -7,8 +7,8 @@ from typing import cast
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from zhixing.layers.block import Block, BlockForm, Memory, StepPlace, Surroundings
-from zhixing.layers.cache import Ancestry, LayerCache, Remembered, spare_mask
+from zhixing.layers.block import Block, BlockConfig, Memory, StackContext, StepContext
+from zhixing.layers.cache import BeamMask, CrossKeyValues, KeyValueCache, spare_mask
 from zhixing.layers.dropout import Noise
 from zhixing.layers.norm import Norm, norm_named
 from zhixing.layers.positions import LinearBias, PositionBias, RelativeBias, Rotary
@@ -21,7 +21,7 @@ class Stack(nn.Module):
 
     def __init__(self, config: ModelConfig, *, num_layers: int, is_decoder: bool = False) -> None:
         super().__init__()
-        form = BlockForm(
+        form = BlockConfig(
             num_heads=config.num_heads,
             head_size=config.head_size,
             feed_forward_size=config.feed_forward_size,
@@ -64,10 +64,10 @@ class Stack(nn.Module):
         *,
         memory: Memory | None = None,
         noise: Noise | None = None,
-        recompute: bool = False,
+        gradient_checkpointing: bool = False,
     ) -> Float[Tensor, "N D"]:
-        """Run all blocks; with `recompute`, keep only what stands between them for backward."""
-        surroundings = Surroundings(
+        """Run all blocks; with `gradient_checkpointing` backward computes each of them again."""
+        context = StackContext(
             is_causal=self.is_causal,
             rotary=self.rotary,
             bias=self.position_bias,
@@ -76,40 +76,40 @@ class Stack(nn.Module):
         )
         for i, block in enumerate(self.blocks):
             place = None if noise is None else noise.at("block", i)
-            again = partial(
-                block, lengths=lengths, surroundings=surroundings, memory=memory, noise=place
-            )
-            x = recomputed(again, x) if recompute else again(x)
+            again = partial(block, lengths=lengths, context=context, memory=memory, noise=place)
+            x = recomputed(again, x) if gradient_checkpointing else again(x)
         return x if self.norm is None else self.norm(x)
 
-    def remember(self, memory: Memory) -> list[Remembered | None]:
+    def project_memory(self, memory: Memory) -> list[CrossKeyValues | None]:
         """Give what the steps of each block will need of an encoder's output."""
         mask = spare_mask(memory.lengths, memory.values.dtype, memory.values.device)
-        return [block.remember(memory, mask) for block in cast("Iterable[Block]", self.blocks)]
+        return [
+            block.project_memory(memory, mask) for block in cast("Iterable[Block]", self.blocks)
+        ]
 
     def step(
         self,
         x: Float[Tensor, "N D"],
-        caches: list[LayerCache],
-        ancestry: Ancestry,
-        remembered: list[Remembered | None],
-    ) -> tuple[Float[Tensor, "N D"], list[LayerCache]]:
+        caches: list[KeyValueCache],
+        beam_mask: BeamMask,
+        cross_key_values: list[CrossKeyValues | None],
+    ) -> tuple[Float[Tensor, "N D"], list[KeyValueCache]]:
         """Read one new position of every hypothesis; see `Block.step`.
 
         Args:
             x: The hypotheses of the first sequence first.
             caches: One a block; they are consumed.
-            ancestry: Grown already by the new position.
-            remembered: One a block.
+            beam_mask: Grown already by the new position.
+            cross_key_values: One a block.
         """
-        place = StepPlace(
-            position=ancestry.position - 1,
-            scores_added=ancestry.scores_added(self.position_bias),
+        place = StepContext(
+            position=beam_mask.position - 1,
+            scores_added=beam_mask.scores_added(self.position_bias),
             rotary=self.rotary,
         )
         grown = []
         blocks = cast("Iterable[Block]", self.blocks)
-        for block, cache, memory in zip(blocks, caches, remembered, strict=True):
+        for block, cache, memory in zip(blocks, caches, cross_key_values, strict=True):
             x, more = block.step(x, place, cache, memory)
             grown.append(more)
         return (x if self.norm is None else self.norm(x)), grown

@@ -76,12 +76,14 @@ class Transformer(nn.Module):
         token_type_ids: Int[Tensor, " N"] | None = None,
         *,
         noise: Noise | None = None,
-        recompute: bool = False,
+        gradient_checkpointing: bool = False,
     ) -> Float[Tensor, "N D"]:
         """Give the last hidden state of every position."""
         place = None if noise is None else noise.at("embedding")
         x = self.embedded(self.embedding(input_ids, token_type_ids, place))
-        return self.encoder(x, input_ids.lengths, noise=noise, recompute=recompute)
+        return self.encoder(
+            x, input_ids.lengths, noise=noise, gradient_checkpointing=gradient_checkpointing
+        )
 
     @property
     def multiplies_by_tokens(self) -> bool:
@@ -102,7 +104,7 @@ class Transformer(nn.Module):
         token_type_ids: Int[Tensor, " N"] | None = None,
         *,
         noise: Noise | None = None,
-        recompute: bool = False,
+        gradient_checkpointing: bool = False,
     ) -> Float[Tensor, "B C"]:
         """Give the logits of every sequence.
 
@@ -113,7 +115,9 @@ class Transformer(nn.Module):
             raise ConfigError(
                 "the model has no classification head; train one with zhixing train classify"
             )
-        states = self(input_ids, token_type_ids, noise=noise, recompute=recompute)
+        states = self(
+            input_ids, token_type_ids, noise=noise, gradient_checkpointing=gradient_checkpointing
+        )
         place = None if noise is None else noise.at("head")
         return self.classification(self.pool(states, input_ids.lengths), place)
 
@@ -135,13 +139,13 @@ class Transformer(nn.Module):
         states = self(input_ids, token_type_ids, noise=noise)
         return self.vocabulary(states if rows is None else states.index_select(0, rows))
 
-    def write(
+    def decoder_states(
         self,
         input_ids: Ragged,
         output_ids: Ragged,
         *,
         noise: Noise | None = None,
-        recompute: bool = False,
+        gradient_checkpointing: bool = False,
     ) -> Float[Tensor, "N D"]:
         """Give the decoder's hidden state at every position of given outputs.
 
@@ -149,13 +153,13 @@ class Transformer(nn.Module):
             input_ids: What the encoder reads.
             output_ids: What the decoder has written, of each sequence, its start token first.
             noise: For dropout.
-            recompute: Keep less for backward.
+            gradient_checkpointing: Keep less for backward.
 
         Raises:
             ConfigError: If the model has no decoder.
         """
         decoder, embedding = self._decoder_parts()
-        values = self(input_ids, noise=noise, recompute=recompute)
+        values = self(input_ids, noise=noise, gradient_checkpointing=gradient_checkpointing)
         place = None if noise is None else noise.at("decoder")
         x = embedding(output_ids, noise=None if place is None else place.at("embedding"))
         return decoder(
@@ -163,7 +167,7 @@ class Transformer(nn.Module):
             output_ids.lengths,
             memory=Memory(values, input_ids.lengths),
             noise=place,
-            recompute=recompute,
+            gradient_checkpointing=gradient_checkpointing,
         )
 
     def start(self, input_ids: Ragged) -> DecoderState:
@@ -174,7 +178,7 @@ class Transformer(nn.Module):
         """
         decoder, _ = self._decoder_parts()
         memory = Memory(self(input_ids), input_ids.lengths)
-        return DecoderState.begin(decoder.remember(memory), memory)
+        return DecoderState.begin(decoder.project_memory(memory), memory)
 
     def step(
         self, ids: Int[Tensor, " N"], state: DecoderState
@@ -189,10 +193,10 @@ class Transformer(nn.Module):
             ConfigError: If the model has no decoder.
         """
         decoder, embedding = self._decoder_parts()
-        x = embedding.at(ids, state.ancestry.position)
-        state.ancestry.grow()
-        x, caches = decoder.step(x, state.caches, state.ancestry, state.remembered)
-        return x, DecoderState(caches, state.remembered, state.ancestry)
+        x = embedding.at(ids, state.beam_mask.position)
+        state.beam_mask.grow()
+        x, caches = decoder.step(x, state.caches, state.beam_mask, state.cross_key_values)
+        return x, DecoderState(caches, state.cross_key_values, state.beam_mask)
 
     def next_logits(self, states: Float[Tensor, "N D"]) -> Float[Tensor, "N V"]:
         """Score every entry of the vocabulary as the token after each of some positions.

@@ -202,7 +202,7 @@ def norm(ours: str, theirs: str) -> dict[str, Entry]:
     }
 
 
-def fused(ours: str, theirs: Iterable[str]) -> dict[str, Entry]:
+def stacked(ours: str, theirs: Iterable[str]) -> dict[str, Entry]:
     """Name the weight and bias of one linear layer that they keep as several."""
     parts = tuple(theirs)
     return {

@@ -15,7 +15,7 @@ from zhixing.data.table import Table
 from zhixing.data.windows import Coverage, covered, pair_bounds, spread, window_bounds
 from zhixing.errors import ConfigError, DataError
 from zhixing.layers.dropout import Noise
-from zhixing.metrics.classification import (
+from zhixing.metrics.accuracy import (
     accuracy,
     balanced_accuracy,
     confusion_matrix,
@@ -25,7 +25,7 @@ from zhixing.metrics.classification import (
     multilabel_scores,
 )
 from zhixing.models.transformer import Transformer
-from zhixing.tasks.running import logits_of
+from zhixing.tasks.batching import logits_of
 from zhixing.tasks.task import Loss
 from zhixing.tokenization.tokenizer import Tokenizer
 
@@ -138,11 +138,13 @@ class ClassificationTask:
         batch: Batch,
         *,
         noise: Noise | None = None,
-        recompute: bool = False,
+        gradient_checkpointing: bool = False,
     ) -> Loss:
         """Compute the summed cross-entropy, or for multi-label the summed binary one."""
         weight = self.weight(batch)
-        logits = self._averaged(model, batch, noise=noise, recompute=recompute)
+        logits = self._averaged(
+            model, batch, noise=noise, gradient_checkpointing=gradient_checkpointing
+        )
         wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
         return Loss(self._summed(wide, batch.labels, batch.weights), weight)
 
@@ -307,10 +309,13 @@ class ClassificationTask:
         batch: Batch,
         *,
         noise: Noise | None = None,
-        recompute: bool = False,
+        gradient_checkpointing: bool = False,
     ) -> Float[Tensor, "B C"]:
         logits = model.classify(
-            batch.input_ids, batch.token_type_ids, noise=noise, recompute=recompute
+            batch.input_ids,
+            batch.token_type_ids,
+            noise=noise,
+            gradient_checkpointing=gradient_checkpointing,
         )
         counts = torch.bincount(batch.owners, minlength=len(batch.rows))
         sums = logits.new_zeros(len(batch.rows), logits.size(-1))

@@ -49,7 +49,7 @@ class Task(Protocol):
         batch: Batch,
         *,
         noise: Noise | None = None,
-        recompute: bool = False,
+        gradient_checkpointing: bool = False,
     ) -> Loss:
         """Compute the summed loss of a batch."""
 
@@ -66,7 +66,7 @@ class Task(Protocol):
 
 
 @runtime_checkable
-class Judge(Protocol):
+class Scorer(Protocol):
     """A task whose model gives each example a row of numbers."""
 
     def collate(self, examples: Sequence[Example]) -> Batch:

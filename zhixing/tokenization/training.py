@@ -67,7 +67,7 @@ def train_tokenizer(
         DataError: There is no text, or one holds a lone surrogate.
 
     Source:
-        Schuster and Nakajima 2012, "Japanese and Korean Voice Search" (WordPiece; pairs are
+        Schuster and Nakajima 2012, "Japanese and Korean TextFormat Search" (WordPiece; pairs are
         chosen by frequency, as in BPE); Sennrich et al. 2016, arXiv:1508.07909 (BPE); Kudo 2018,
         arXiv:1804.10959 (unigram).
 

@@ -20,24 +20,25 @@ class TrainingConfig:
         batch_tokens: Tokens a step; 0 for a number of rows instead.
         micro_tokens: Tokens computed at once; a larger step is accumulated from parts, which
             changes nothing but the memory it needs.
-        rate: Highest learning rate.
+        learning_rate: Highest learning rate.
         schedule: How it falls after the warm-up: to zero in a line or as a cosine, by the inverse
             root of the step, or not at all.
-        warmup: Share of all steps over which the rate rises from zero.
+        warmup_ratio: Share of all steps over which the rate rises from zero.
         layer_rate_decay: Factor on the rate from each layer to the one below; 1 for none.
         head_rate_factor: Factor on the rate of a head.
         weight_decay: Decoupled decay, on matrices alone: not on biases and norms.
         beta1: Of Adam's first moment.
         beta2: Of Adam's second moment.
         epsilon: Added to the root of the second moment.
-        clip_norm: Longest gradient; 0 for no limit.
+        max_grad_norm: Longest gradient; 0 for no limit.
         dropout: Rate on sublayer results; None for the model's own.
         attention_dropout: Rate on attention weights. 0 by default: it needs the weights formed,
             which costs a fifth of the speed, and was not found to gain anything.
         label_smoothing: Share of the target spread over all classes.
         max_windows: Windows that a long text is trained on at most.
         precision: Of matrix products; "auto" is bfloat16 where the device multiplies it fast.
-        recompute: Gradient checkpointing: less memory, a third more time, the same gradients.
+        gradient_checkpointing: Compute activations again in backward: less memory, a third more
+            time, the same gradients.
         freeze_embedding: Leave the embedding as it is.
         freeze_layers: Leave so many of the lowest layers as they are.
         lora_rank: Rank of low-rank adapters in place of full training; 0 for none.
@@ -59,22 +60,22 @@ class TrainingConfig:
     batch_size: int = 16
     batch_tokens: int = 0
     micro_tokens: int = 8192
-    rate: float = 5e-5
+    learning_rate: float = 5e-5
     schedule: Schedule = "linear"
-    warmup: float = 0.1
+    warmup_ratio: float = 0.1
     layer_rate_decay: float = 1.0
     head_rate_factor: float = 1.0
     weight_decay: float = 0.01
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
-    clip_norm: float = 1.0
+    max_grad_norm: float = 1.0
     dropout: float | None = None
     attention_dropout: float = 0.0
     label_smoothing: float = 0.0
     max_windows: int = 8
     precision: TrainingPrecision = "auto"
-    recompute: bool = False
+    gradient_checkpointing: bool = False
     freeze_embedding: bool = False
     freeze_layers: int = 0
     lora_rank: int = 0
@@ -115,15 +116,15 @@ class TrainingConfig:
         ]
         ranges: dict[str, tuple[float, float]] = {
             "epochs": (1e-6, 1e6),
-            "rate": (1e-12, 10.0),
-            "warmup": (0.0, 1.0),
+            "learning_rate": (1e-12, 10.0),
+            "warmup_ratio": (0.0, 1.0),
             "layer_rate_decay": (1e-3, 1.0),
             "head_rate_factor": (1e-3, 1e3),
             "weight_decay": (0.0, 10.0),
             "beta1": (0.0, 0.99999),
             "beta2": (0.0, 0.99999999),
             "epsilon": (1e-16, 1.0),
-            "clip_norm": (0.0, 1e9),
+            "max_grad_norm": (0.0, 1e9),
             "dropout": (0.0, 0.99),
             "attention_dropout": (0.0, 0.99),
             "label_smoothing": (0.0, 0.99),

@@ -14,7 +14,7 @@ class Stepped:
         total: Steps the whole run will take.
         epoch: Share of the data read so far, in epochs.
         loss: Mean over the step's targets.
-        rate: The learning rate used.
+        learning_rate: The learning rate used.
         gradient_norm: Before clipping.
         tokens: Read in this step.
         seconds: That it took.
@@ -24,7 +24,7 @@ class Stepped:
     total: int
     epoch: float
     loss: float
-    rate: float
+    learning_rate: float
     gradient_norm: float
     tokens: int
     seconds: float

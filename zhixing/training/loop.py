@@ -13,9 +13,9 @@ from zhixing.data.batch import Example, filled_up
 from zhixing.data.loader import Batching, epoch_batches, fill
 from zhixing.errors import TrainingError
 from zhixing.layers.dropout import Noise
-from zhixing.layers.packed import KERNEL_ROWS
+from zhixing.layers.kernels.packed_linear import KERNEL_ROWS
 from zhixing.models.transformer import Transformer
-from zhixing.tasks.running import mixed_precision, resolved
+from zhixing.tasks.batching import mixed_precision, resolved
 from zhixing.tasks.task import Task
 from zhixing.training.averaging import WeightMean, marks
 from zhixing.training.config import TrainingConfig
@@ -151,12 +151,12 @@ class _Loop:
     def _step(self, rows: Sequence[int], num_batches: int) -> Stepped:
         began = time.perf_counter()
         config, state = self.config, self.state
-        warmup = math.ceil(config.warmup * self.total)
+        warmup = math.ceil(config.warmup_ratio * self.total)
         factor = rate_factor(state.step, total=self.total, warmup=warmup, schedule=config.schedule)
-        set_rate(self.optimizer, config.rate * factor)
+        set_rate(self.optimizer, config.learning_rate * factor)
         loss, tokens = self._backward(self.run.ranks.share(rows))
         self.run.ranks.sum_gradients(self.run.model.parameters())
-        norm = self.gradients.clip(config.clip_norm * self.scale.value) / self.scale.value
+        norm = self.gradients.clip(config.max_grad_norm * self.scale.value) / self.scale.value
         if self.scale.accepts(norm):
             self._check(loss, norm, rows)
             self.scale.unscale(self.optimizer)
@@ -179,7 +179,7 @@ class _Loop:
             total=self.total,
             epoch=state.epoch + self.state.batch / num_batches,
             loss=loss,
-            rate=config.rate * factor,
+            learning_rate=config.learning_rate * factor,
             gradient_norm=norm,
             tokens=tokens,
             seconds=seconds,
@@ -205,7 +205,10 @@ class _Loop:
             noise = Noise((self.config.seed, self.state.step, run.ranks.rank, number))
             with mixed_precision(run.device, self.precision):
                 loss = run.task.loss(
-                    run.model, batch.to(run.device), noise=noise, recompute=self.config.recompute
+                    run.model,
+                    batch.to(run.device),
+                    noise=noise,
+                    gradient_checkpointing=self.config.gradient_checkpointing,
                 )
                 (loss.total * (self.scale.value / weight)).backward()
             total += float(loss.total.detach())
@@ -230,7 +233,7 @@ class _Loop:
         raise TrainingError(
             f"the loss is {loss:g} and its gradient {norm:g} at step {self.state.step + 1} "
             f"(rows {', '.join(map(str, numbers))}); {last}: train again with a lower rate than "
-            f"{self.config.rate:g} or a longer warm-up, and look at those rows"
+            f"{self.config.learning_rate:g} or a longer warm-up, and look at those rows"
         )
 
     def _evaluation_marks(self, num_batches: int) -> set[int]:

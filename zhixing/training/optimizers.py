@@ -64,7 +64,7 @@ def make_optimizer(model: Transformer, config: TrainingConfig) -> torch.optim.Ad
     """
     return torch.optim.AdamW(
         parameter_groups(model, config),
-        lr=config.rate,
+        lr=config.learning_rate,
         betas=(config.beta1, config.beta2),
         eps=config.epsilon,
         fused=True,

@@ -25,7 +25,7 @@ def train(
     """Train a model on labelled rows.
 
     The arguments are those of `workflows.train.train_model`; all others are settings of the
-    recipe, such as `epochs=3`, `rate=1e-4`, `label="stars"`,
+    recipe, such as `epochs=3`, `learning_rate=1e-4`, `label="stars"`,
     `new={"hidden_size": 128}`. This is the one function
     that takes open keyword arguments: an unknown one is refused with the nearest known name.
 

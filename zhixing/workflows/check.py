@@ -10,9 +10,9 @@ from zhixing.checkpoints.files import read_json
 from zhixing.checkpoints.pretrained import CONFIG
 from zhixing.data.aligned import aligned_paths
 from zhixing.data.columns import speaks_of_pairs
-from zhixing.data.doctor import Examination, examine
-from zhixing.data.file_doctor import examine_file
-from zhixing.data.pair_doctor import examine_pairs
+from zhixing.data.doctors.files import examine_file
+from zhixing.data.doctors.labels import Examination, examine
+from zhixing.data.doctors.pairs import examine_pairs
 from zhixing.data.readers import expand_paths, read_table
 from zhixing.data.table import Columns
 from zhixing.errors import DataError

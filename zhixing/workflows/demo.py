@@ -8,9 +8,9 @@ from typing import cast
 
 from zhixing.data.readers import read_table
 from zhixing.evaluation.bag_of_words import Baseline, compare
-from zhixing.evaluation.classification import ClassificationReport
+from zhixing.jobs.classify.report import ClassificationReport
 from zhixing.tasks.classification import Classification
-from zhixing.tasks.translated import Translation
+from zhixing.tasks.translation.result import Translation
 from zhixing.workflows.evaluate import evaluate
 from zhixing.workflows.finishing import Finished
 from zhixing.workflows.inspect import inspect
@@ -18,7 +18,7 @@ from zhixing.workflows.load import load_classifier, load_translator
 from zhixing.workflows.train import Watch, train_model
 
 # Eight passes at a rate that suits so few rows; the held-out messages had no say in it.
-SETTINGS = {"epochs": 8, "rate": 2e-4, "batch_size": 16, "snapshot_minutes": 0}
+SETTINGS = {"epochs": 8, "learning_rate": 2e-4, "batch_size": 16, "snapshot_minutes": 0}
 
 
 # To be translated: everyday sentences and some of software, with what must stay as it is.

@@ -4,17 +4,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import zhixing
 from zhixing.checkpoints.files import check_free_file, write_json, write_text
+from zhixing.checkpoints.fingerprint import model_hash
 from zhixing.data.readers import read_table
 from zhixing.data.table import Columns, Table
 from zhixing.errors import ConfigError, FileError
-from zhixing.evaluation.classification import ClassificationReport, Origin, evaluate_logits
-from zhixing.evaluation.translation import TextReport, evaluate_texts
-from zhixing.tasks.pipeline import Pipeline
-from zhixing.tasks.running import Precision
-from zhixing.tasks.translation import Translator
-from zhixing.workflows.finishing import model_hash
+from zhixing.evaluation.claims import Origin
+from zhixing.jobs.classify.report import ClassificationReport, evaluate_logits
+from zhixing.jobs.sequence_to_sequence.report import TextReport, evaluate_texts
+from zhixing.tasks.batching import Precision
+from zhixing.tasks.classifier import Classifier
+from zhixing.tasks.translation.translator import Translator
+from zhixing.version import __version__
 from zhixing.workflows.load import load, load_translator
 from zhixing.workflows.report import evaluation_page
 
@@ -75,7 +76,7 @@ def evaluate(
 
 
 def _score_classes(
-    pipeline: Pipeline, data: object, columns: Columns, seed: int
+    pipeline: Classifier, data: object, columns: Columns, seed: int
 ) -> tuple[ClassificationReport, Table]:
     card = pipeline.card
     table = read_table(
@@ -86,7 +87,7 @@ def _score_classes(
         label_separator=card.label_separator,
     )
     examples = pipeline.encode(table)
-    origin = Origin(table.fingerprint(), model_hash(pipeline.model), zhixing.__version__, seed)
+    origin = Origin(table.fingerprint(), model_hash(pipeline.model), __version__, seed)
     report = evaluate_logits(
         pipeline.logits(examples),
         examples,
@@ -109,7 +110,7 @@ def _score_texts(
     """Translate all rows as a person would, and score every one of them."""
     table = read_table(data, columns=columns, needs_labels=False, needs_targets=True)
     found = translator.translate(table.texts)
-    origin = Origin(table.fingerprint(), model_hash(translator.model), zhixing.__version__, seed)
+    origin = Origin(table.fingerprint(), model_hash(translator.model), __version__, seed)
     report = evaluate_texts(
         table.texts,
         [one.text for one in found],

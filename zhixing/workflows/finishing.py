@@ -1,6 +1,5 @@
 """The last act of a training: calibrate, score, save the model folder, write the report."""
 
-import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Mapping
@@ -10,29 +9,26 @@ from typing import Any
 
 import torch
 
-import zhixing
 from zhixing.checkpoints.card import Card
 from zhixing.checkpoints.files import write_text
+from zhixing.checkpoints.fingerprint import model_hash
 from zhixing.checkpoints.pretrained import Pretrained, write_model_files
 from zhixing.data.batch import Example, label_ids, label_matrix
 from zhixing.evaluation.bag_of_words import Baseline, compare
-from zhixing.evaluation.classification import (
-    ClassificationReport,
-    Origin,
-    evaluate_logits,
-)
-from zhixing.evaluation.translation import TextReport
+from zhixing.evaluation.claims import Origin
+from zhixing.jobs.classify.report import ClassificationReport, evaluate_logits
+from zhixing.jobs.preparation import Prepared
+from zhixing.jobs.sequence_to_sequence.report import TextReport
+from zhixing.metrics.accuracy import best_thresholds
 from zhixing.metrics.calibration import fit_multilabel_temperature, fit_temperature
-from zhixing.metrics.classification import best_thresholds
-from zhixing.models.quantization import Int8Linear
 from zhixing.models.transformer import Transformer
+from zhixing.tasks.batching import logits_of
 from zhixing.tasks.classification import ClassificationTask
-from zhixing.tasks.running import logits_of
 from zhixing.training.loop import Run
+from zhixing.training.run_plan import RunPlan
 from zhixing.training.snapshot import machine_facts
+from zhixing.version import __version__
 from zhixing.workflows.journal import Journal
-from zhixing.workflows.plan import Plan
-from zhixing.workflows.preparation import Prepared
 from zhixing.workflows.report import training_page
 
 REPORT = "report.html"
@@ -97,11 +93,11 @@ class Outcome:
 
 def finish(
     folder: Path,
-    plan: Plan,
+    plan: RunPlan,
     prepared: Prepared,
     run: Run,
     journal: Journal,
-    conclude: Callable[[Plan, Prepared, Transformer], Outcome],
+    conclude: Callable[[RunPlan, Prepared, Transformer], Outcome],
 ) -> Finished:
     """Leave a model folder and a report behind a run."""
     lines = list(journal.lines())
@@ -131,7 +127,7 @@ def finish(
     return finished
 
 
-def conclude_classes(_: Plan, prepared: Prepared, model: Transformer) -> Outcome:
+def conclude_classes(_: RunPlan, prepared: Prepared, model: Transformer) -> Outcome:
     """Calibrate and score a classifier on its validation rows."""
     card = prepared.pretrained.card
     examples = prepared.validation_examples
@@ -142,7 +138,7 @@ def conclude_classes(_: Plan, prepared: Prepared, model: Transformer) -> Outcome
     origin = Origin(
         data=prepared.validation.fingerprint(),
         model=model_hash(model),
-        version=zhixing.__version__,
+        version=__version__,
     )
     report = evaluate_logits(
         logits,
@@ -173,26 +169,7 @@ def calibrated(card: Card, logits: torch.Tensor, examples: list[Example]) -> Car
     return replace(card, temperature=temperature, thresholds=tuple(thresholds.tolist()))
 
 
-def model_hash(model: Transformer) -> str:
-    """Hash a model's weights, whatever file they lie in, and whether or not it is in use."""
-    tensors = model.state_dict()
-    rounded = {
-        f"{name}.weight": module
-        for name, module in model.named_modules(remove_duplicate=False)
-        if isinstance(module, Int8Linear)
-    }
-    digest = hashlib.sha256()
-    for name in sorted({*tensors, *rounded}):
-        digest.update(name.encode())
-        if name in rounded:
-            digest.update(rounded[name].weight_digest())
-        else:
-            whole = tensors[name].detach().cpu().contiguous()
-            digest.update(whole.view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _record(plan: Plan, prepared: Prepared, finished: Finished) -> Mapping[str, Any]:
+def _record(plan: RunPlan, prepared: Prepared, finished: Finished) -> Mapping[str, Any]:
     return {
         "command": plan.command,
         "model": plan.model,
@@ -204,7 +181,7 @@ def _record(plan: Plan, prepared: Prepared, finished: Finished) -> Mapping[str, 
         "tokens": finished.tokens,
         "seconds": round(finished.seconds, 1),
         "machine": machine_facts(),
-        "zhixing": zhixing.__version__,
+        "zhixing": __version__,
     }
 
 

@@ -9,12 +9,13 @@ from zhixing.pages.heat_map import HeatMap, heat_map, heat_maps
 from zhixing.pages.html import Html, paragraph
 from zhixing.pages.page import Section, render_page
 from zhixing.pages.tables import code_block
-from zhixing.tasks.pipeline import Pipeline, table_of
+from zhixing.tasks.classifier import Classifier
+from zhixing.tasks.inference import unlabelled_table
 
 MOST_TOKENS = 64
 
 
-def inspect(pipeline: Pipeline, text: str, out: str | Path, *, pair: str | None = None) -> Path:
+def inspect(pipeline: Classifier, text: str, out: str | Path, *, pair: str | None = None) -> Path:
     """Draw the attention of every layer and head over one text, beside what the model says.
 
     A text of more than 64 tokens has its first 64 drawn, and the page says so.
@@ -23,7 +24,7 @@ def inspect(pipeline: Pipeline, text: str, out: str | Path, *, pair: str | None 
         FileError: If the page cannot be written.
     """
     result = pipeline(text, pair)
-    example = pipeline.encode(table_of([text], None if pair is None else [pair]))[0]
+    example = pipeline.encode(unlabelled_table([text], None if pair is None else [pair]))[0]
     layers = attention_of(pipeline.model, example)
     ids = example.windows[0].input_ids.tolist()
     names = [pipeline.pretrained.tokenizer.piece(i) for i in ids[:MOST_TOKENS]]

@@ -1,16 +1,16 @@
-"""A model's name to a Pipeline."""
+"""A model's name to a Classifier."""
 
 from pathlib import Path
 
 from zhixing.checkpoints.builtin import locate
 from zhixing.checkpoints.pretrained import load_pretrained
 from zhixing.errors import ConfigError
+from zhixing.jobs.translate.learn_shortlist import load_shortlist
 from zhixing.models.quantization import keep_output
-from zhixing.tasks.pipeline import Pipeline
-from zhixing.tasks.running import Precision
-from zhixing.tasks.translation import Translator
-from zhixing.workflows.preparation import use_threads
-from zhixing.workflows.shortlist import load_shortlist
+from zhixing.tasks.batching import Precision
+from zhixing.tasks.classifier import Classifier
+from zhixing.tasks.inference import use_threads
+from zhixing.tasks.translation.translator import Translator
 
 
 def load(
@@ -19,7 +19,7 @@ def load(
     precision: Precision = "float32",
     device: str = "cpu",
     threads: int = 0,
-) -> Pipeline | Translator:
+) -> Classifier | Translator:
     """Load a trained model to use it: one that classifies, or one that writes.
 
     Args:
@@ -39,7 +39,7 @@ def load(
     pretrained = load_pretrained(locate(str(model)))
     if pretrained.model.next_token is not None:
         return Translator(pretrained, device=device, precision=precision)
-    return Pipeline(pretrained, device=device, precision=precision)
+    return Classifier(pretrained, device=device, precision=precision)
 
 
 def load_classifier(
@@ -48,14 +48,14 @@ def load_classifier(
     precision: Precision = "float32",
     device: str = "cpu",
     threads: int = 0,
-) -> Pipeline:
+) -> Classifier:
     """Load a model that classifies; see `load`.
 
     Raises:
         ConfigError: If it does something else.
     """
     loaded = load(model, precision=precision, device=device, threads=threads)
-    if isinstance(loaded, Pipeline):
+    if isinstance(loaded, Classifier):
         return loaded
     raise ConfigError(f"{model} writes texts and does not classify; use zhixing translate")
 

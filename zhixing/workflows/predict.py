@@ -11,17 +11,17 @@ from zhixing.checkpoints.files import check_free_file
 from zhixing.data.readers import expand_paths, stream_tables
 from zhixing.data.table import Columns
 from zhixing.errors import ConfigError, FileError
-from zhixing.tasks.pipeline import Options, Pipeline
+from zhixing.tasks.classifier import Classifier, ClassifyOptions
 
 ROWS_AT_A_TIME = 2048
 
 
 def classify_file(
-    pipeline: Pipeline,
+    pipeline: Classifier,
     data: str | Path,
     output: str | Path,
     *,
-    options: Options = Options(),
+    options: ClassifyOptions = ClassifyOptions(),
     columns: Columns = Columns(),
     overwrite: bool = False,
     progress: Callable[[int], None] | None = None,

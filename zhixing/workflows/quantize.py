@@ -1,25 +1,23 @@
 """Put int8 onto a trained model, and say how far its answers moved."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
-import zhixing
 from zhixing.checkpoints.builtin import locate
 from zhixing.checkpoints.files import check_free_to_write
+from zhixing.checkpoints.fingerprint import size_of
 from zhixing.checkpoints.pretrained import Pretrained, load_pretrained, save_pretrained
 from zhixing.data.batch import label_ids
 from zhixing.data.readers import read_table
 from zhixing.data.table import Columns
 from zhixing.errors import ConfigError, DataError
-from zhixing.metrics.translation import text_scores
+from zhixing.metrics.bleu import text_scores
 from zhixing.models.quantization import is_quantized, quantize
-from zhixing.tasks.pipeline import Pipeline
-from zhixing.tasks.translation import Translator
-from zhixing.workflows.preparation import use_threads
+from zhixing.tasks.classifier import Classifier
+from zhixing.tasks.inference import use_threads
+from zhixing.tasks.translation.translator import Translator
+from zhixing.version import __version__
 
 
 @dataclass(frozen=True)
@@ -127,7 +125,7 @@ def compare(
     before: Pretrained, after: Pretrained, data: object, columns: Columns
 ) -> QuantizationReport:
     """Let two models classify the same rows."""
-    first, second = Pipeline(before), Pipeline(after)
+    first, second = Classifier(before), Classifier(after)
     table = read_table(
         data,
         columns=columns,
@@ -157,7 +155,7 @@ def compare(
         bytes_before=size_of(before),
         bytes_after=size_of(after),
         data=table.fingerprint(),
-        version=zhixing.__version__,
+        version=__version__,
     )
 
 
@@ -190,13 +188,5 @@ def compare_texts(
         bytes_before=size_of(before),
         bytes_after=size_of(after),
         data=table.fingerprint(),
-        version=zhixing.__version__,
+        version=__version__,
     )
-
-
-def size_of(pretrained: Pretrained) -> int:
-    """Count the bytes of a model's weights."""
-    seen: Mapping[int, torch.Tensor] = {
-        tensor.data_ptr(): tensor for tensor in pretrained.model.state_dict().values()
-    }
-    return sum(tensor.numel() * tensor.element_size() for tensor in seen.values())

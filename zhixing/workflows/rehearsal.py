@@ -8,7 +8,7 @@ import torch
 
 from zhixing.errors import ConfigError, FileError, TrainingError
 from zhixing.layers.dropout import Noise
-from zhixing.tasks.running import mixed_precision, resolved
+from zhixing.tasks.batching import mixed_precision, resolved
 from zhixing.training.loop import Run
 from zhixing.training.optimizers import count
 
@@ -40,7 +40,7 @@ def rehearse(
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise TrainingError(
             f"the memory does not suffice for the longest rows ({error}); set micro_tokens below "
-            f"{run.config.micro_tokens}, recompute=true, or max_windows below "
+            f"{run.config.micro_tokens}, gradient_checkpointing=true, or max_windows below "
             f"{run.config.max_windows}"
         ) from error
 
@@ -74,7 +74,10 @@ def _try_a_step(run: Run) -> None:
     batch = run.task.collate([longest]).to(run.device)
     with mixed_precision(run.device, resolved(run.config.precision, run.device)):
         loss = run.task.loss(
-            run.model, batch, noise=Noise(("rehearsal",)), recompute=run.config.recompute
+            run.model,
+            batch,
+            noise=Noise(("rehearsal",)),
+            gradient_checkpointing=run.config.gradient_checkpointing,
         )
         loss.total.backward()
     run.model.zero_grad(set_to_none=True)

@@ -4,19 +4,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zhixing.evaluation.bag_of_words import Baseline
-from zhixing.evaluation.classification import ClassificationReport
-from zhixing.evaluation.translation import TextReport
+from zhixing.jobs.classify.report import ClassificationReport
+from zhixing.jobs.sequence_to_sequence.report import TextReport
 from zhixing.pages.bars import Bar, bar_chart, reliability_diagram
 from zhixing.pages.charts import Marker, Series, histogram, line_chart
 from zhixing.pages.heat_map import heat_map
 from zhixing.pages.html import Html, paragraph, side_by_side
 from zhixing.pages.page import Section, render_page
 from zhixing.pages.tables import Cell, Quote, code_block, key_values, quote_list, table
-from zhixing.workflows.plan import Plan
+from zhixing.training.run_plan import RunPlan
 
 
 def training_page(
-    plan: Plan,
+    plan: RunPlan,
     record: Mapping[str, Any],
     report: ClassificationReport | TextReport | None,
     baseline: Baseline | None,
@@ -192,7 +192,7 @@ def _curve_section(lines: Sequence[Mapping[str, Any]], metric: str | None) -> Se
             )
         )
     parts.insert(0, line_chart(losses, x_label="step", y_label="loss"))
-    rates = [Series("rate", at, [float(line["rate"]) for line in steps])]
+    rates = [Series("learning_rate", at, [float(line["learning_rate"]) for line in steps])]
     norms = [Series("norm", at, [float(line["gradient_norm"]) for line in steps])]
     small = [
         line_chart(rates, x_label="step", y_label="learning rate"),

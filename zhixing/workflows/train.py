@@ -22,18 +22,18 @@ from zhixing.checkpoints.files import (
 from zhixing.data.aligned import absolute_name, aligned_paths
 from zhixing.data.table import Table
 from zhixing.errors import CheckpointError, ConfigError
+from zhixing.jobs.preparation import Prepared
+from zhixing.jobs.registry import job_named
 from zhixing.models.adapters import merge_adapters
-from zhixing.tasks.pipeline import usable_device
-from zhixing.tasks.running import resolved
+from zhixing.tasks.batching import resolved
+from zhixing.tasks.inference import usable_device, use_threads
 from zhixing.training.distributed import Ranks, joined_ranks
 from zhixing.training.events import Ended, Event
 from zhixing.training.loop import Run, train
+from zhixing.training.run_plan import RunPlan, check_hashes, read_plan, write_plan
 from zhixing.training.snapshot import Snapshot, Snapshots, differences
 from zhixing.workflows.finishing import BOX, Finished, finish
-from zhixing.workflows.jobs import job_named
 from zhixing.workflows.journal import Journal
-from zhixing.workflows.plan import Plan, check_hashes, read_plan, write_plan
-from zhixing.workflows.preparation import Prepared, use_threads
 from zhixing.workflows.rehearsal import rehearse
 
 Watch = Callable[[Event | str], None]
@@ -84,7 +84,7 @@ def train_model(
     _check_inputs(folder, {"data": data, "validation": validation, "model": model})
     recipe = job.recipe(model).changed(settings or {})
     kept = _kept_in_run(data, "data"), _kept_in_run(validation, "validation")
-    plan = Plan(
+    plan = RunPlan(
         task,
         data=kept[0],
         validation=None if validation is None else kept[1],
@@ -145,7 +145,7 @@ def resume(
 
 def _run(
     folder: Path,
-    plan: Plan,
+    plan: RunPlan,
     prepared: Prepared,
     run: Run,
     watch: Watch,
@@ -174,7 +174,7 @@ def _run(
 
 
 def _make_run(
-    folder: Path, plan: Plan, prepared: Prepared, ranks: Ranks, should_stop: Callable[[], bool]
+    folder: Path, plan: RunPlan, prepared: Prepared, ranks: Ranks, should_stop: Callable[[], bool]
 ) -> Run:
     config = plan.recipe.training
     name = f"cuda:{ranks.local}" if plan.device == "cuda" and ranks.world > 1 else plan.device
@@ -231,7 +231,7 @@ def _use_best(run: Run, folder: Path) -> None:
 
 
 def _start_folder(
-    folder: Path, plan: Plan, tables: tuple[Table, Table | None], *, overwrite: bool
+    folder: Path, plan: RunPlan, tables: tuple[Table, Table | None], *, overwrite: bool
 ) -> None:
     """Make the run's folder with its plan, and rows that came from no file."""
     with whole_folder(folder, overwrite=overwrite) as place:
@@ -243,7 +243,7 @@ def _start_folder(
         write_plan(_absolute(plan, folder), place)
 
 
-def _absolute(plan: Plan, folder: Path) -> Plan:
+def _absolute(plan: RunPlan, folder: Path) -> RunPlan:
     """Name files so that a resume from another folder finds them."""
 
     def whole(name: str | None, own: str) -> str | None:

@@ -1,12 +1,12 @@
 import pytest
 
-import zhixing
 from zhixing.cli import main
 from zhixing.cli.main import COMMANDS
+from zhixing.version import __version__
 
 
 def test_the_version_is_printed(command) -> None:
-    assert command("--version").out == f"{zhixing.__version__}\n"
+    assert command("--version").out == f"{__version__}\n"
 
 
 def test_the_help_lists_every_command(command) -> None:

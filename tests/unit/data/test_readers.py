@@ -2,19 +2,17 @@ import gzip
 import io
 import json
 import math
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 import pytest
+from shared_data import real_set
 
 from zhixing.data.readers import expand_paths, read_table, stream_tables
 from zhixing.data.table import Columns, Table
 from zhixing.errors import ConfigError, DataError, FileError
-
-SETS = Path(os.environ.get("ZHIXING_DATA", Path(__file__).resolve().parents[4] / "shared" / "data"))
 
 TEXTS = ["good, really", 'he said "no"', "两\n行", "  spaced "]
 LABELS = ["1", "0", "5", "1"]
@@ -350,10 +348,7 @@ def test_more_rows_than_a_chunk_are_one_table(tmp_path: Path) -> None:
 
 
 def real(name: str) -> Table:
-    path = SETS / name
-    if not path.is_file():
-        assert not os.environ.get("CI"), f"{path} is absent"
-        pytest.skip(f"{path} is absent")
+    path = real_set(name)
     return read_table(path, needs_labels=True)
 
 
@@ -386,5 +381,5 @@ def test_quotes_in_the_real_sets_are_kept() -> None:
 
 def test_a_stream_of_a_real_set_gives_its_texts() -> None:
     whole = real("chnsenticorp/validation.tsv")
-    pieces = stream_tables(SETS / "chnsenticorp/validation.tsv", rows_at_a_time=100)
+    pieces = stream_tables(real_set("chnsenticorp/validation.tsv"), rows_at_a_time=100)
     assert [text for piece in pieces for text in piece.texts] == whole.texts

@@ -70,7 +70,7 @@ def test_groups_are_those_of_the_paper(groups: int, width: int, penalty: float) 
             diversity_penalty=penalty,
             length_penalty=0.0,
             suppressed_ids=(END,),
-            max_tokens=5,
+            max_new_tokens=5,
         )
         (found,) = search(table, [9], settings, sequences=1)
         expected = by_the_paper(table, 9, groups, width, penalty, 5)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from zhixing.generation.ranking import NOTHING, best_joined, best_scores, log_totals
+from zhixing.generation.ranking import NO_SCORE, best_joined, best_scores, log_totals
 
 
 @pytest.mark.parametrize("size", [3, 128, 1000, 5000, 128 * 40])
@@ -45,7 +45,7 @@ def test_the_best_of_several_rows_are_those_of_a_sort_of_all(size: int, width: i
     count = expected.size(1)
     assert torch.equal(found.rows[:, :count] * size + found.ids[:, :count], expected)
     assert torch.equal(found.scores[:, :count], scores.flatten(1).gather(1, expected))
-    assert bool((found.scores[:, count:] < NOTHING).all())
+    assert bool((found.scores[:, count:] < NO_SCORE).all())
 
 
 def test_a_row_that_nobody_follows_is_no_row_of_the_best() -> None:

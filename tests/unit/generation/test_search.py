@@ -14,11 +14,11 @@ from zhixing.generation.search import gaps_filled, search
 from zhixing.generation.settings import SearchSettings
 
 END, START = 0, 1
-SETTINGS = SearchSettings(start_id=START, end_ids=(END,), max_tokens=6)
+SETTINGS = SearchSettings(start_id=START, end_ids=(END,), max_new_tokens=6)
 
 
 @dataclass
-class Remembered:
+class CrossKeyValues:
     """What every hypothesis has read, by sequence."""
 
     texts: list[list[list[int]]]
@@ -41,14 +41,14 @@ class Table:
     def __init__(self, rows: dict[tuple[int, ...], list[float]], size: int = 5) -> None:
         self.rows = rows
         self.size = size
-        self.state = Remembered([])
+        self.state = CrossKeyValues([])
         self.read: list[int] = []
 
-    def start(self, inputs: list[int]) -> Remembered:
-        self.state = Remembered([[[one]] for one in inputs])
+    def start(self, inputs: list[int]) -> CrossKeyValues:
+        self.state = CrossKeyValues([[[one]] for one in inputs])
         return self.state
 
-    def step(self, ids: Tensor, state: Remembered) -> tuple[Tensor, Remembered]:
+    def step(self, ids: Tensor, state: CrossKeyValues) -> tuple[Tensor, CrossKeyValues]:
         flat = [text for own in state.texts for text in own]
         for text, token in zip(flat, ids.tolist(), strict=True):
             text.append(token)
@@ -94,7 +94,7 @@ def test_a_beam_finds_what_greedy_misses() -> None:
 def test_scores_read_in_parts_choose_the_same(
     changes: dict[str, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = SETTINGS.changed(no_repeat_ngram=2, **changes)
+    settings = SETTINGS.changed(no_repeat_ngram_size=2, **changes)
     prefixes: list[list[int]] = [[], [3], [2, 4], [], [4]]
     whole = search(GARDEN, [7] * 5, settings, sequences=5, prefixes=prefixes)
     monkeypatch.setattr(searching, "MOST_SCORES", 2 * settings.width * GARDEN.size)
@@ -121,7 +121,7 @@ def test_sequences_that_are_done_leave_at_once() -> None:
 def test_a_result_that_is_cut_says_so() -> None:
     table = Table({}, size=3)
     (found,) = search(table, [7], SETTINGS.changed(suppressed_ids=(END,)), sequences=1)
-    assert len(found[0].ids) == SETTINGS.max_tokens
+    assert len(found[0].ids) == SETTINGS.max_new_tokens
     assert not found[0].has_ended
 
 
@@ -141,14 +141,14 @@ def test_prefixes_have_to_be_one_a_sequence() -> None:
 
 def test_no_result_is_shorter_than_asked_for() -> None:
     for beams in (1, 3):
-        settings = SETTINGS.changed(min_tokens=3, num_beams=beams)
+        settings = SETTINGS.changed(min_new_tokens=3, num_beams=beams)
         (found,) = search(GARDEN, [7], settings, sequences=1)
         assert len(found[0].ids) >= 4
 
 
 def test_drawing_follows_the_distribution_and_the_seed() -> None:
     table = Table({(-1,): [0.1, 0.0, 0.6, 0.3, 0.0], (-1, 2): [1.0, 0, 0, 0, 0]})
-    settings = SETTINGS.changed(temperature=1.0, num_results=100, max_tokens=1)
+    settings = SETTINGS.changed(temperature=1.0, num_results=100, max_new_tokens=1)
     drawn = [
         [one.ids[0] for one in search(table, [7], settings.changed(seed=seed), sequences=1)[0]]
         for seed in (0, 0, 1)
@@ -164,7 +164,7 @@ def test_drawing_follows_the_distribution_and_the_seed() -> None:
 )
 def test_drawing_can_be_held_to_the_likeliest(changes: dict[str, float], allowed: set[int]) -> None:
     table = Table({(-1,): [0.1, 0.0, 0.6, 0.3, 0.0]})
-    settings = SETTINGS.changed(temperature=1.0, num_results=60, max_tokens=1, **changes)
+    settings = SETTINGS.changed(temperature=1.0, num_results=60, max_new_tokens=1, **changes)
     (found,) = search(table, [7], settings, sequences=1)
     assert {one.ids[0] for one in found} == allowed
 

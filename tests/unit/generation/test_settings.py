@@ -9,7 +9,7 @@ VALUES: dict[str, Any] = {"decoder_start_token_id": 4, "eos_token_id": 0}
 
 
 def test_a_folder_that_says_little_gets_the_usual() -> None:
-    assert read_settings(VALUES, {}) == SearchSettings(start_id=4, end_ids=(0,), max_tokens=255)
+    assert read_settings(VALUES, {}) == SearchSettings(start_id=4, end_ids=(0,), max_new_tokens=255)
 
 
 def test_what_a_marian_folder_says_is_read() -> None:
@@ -24,7 +24,7 @@ def test_what_a_marian_folder_says_is_read() -> None:
     }
     settings = read_settings({"num_beams": 6}, said)
     assert (settings.start_id, settings.end_ids) == (59513, (0,))
-    assert (settings.num_beams, settings.max_tokens) == (4, 511)
+    assert (settings.num_beams, settings.max_new_tokens) == (4, 511)
     assert (settings.suppressed_ids, settings.forced_last_id) == ((59513,), 0)
 
 
@@ -60,7 +60,7 @@ def test_an_id_that_is_none_is_refused() -> None:
         ({"num_beams": 2, "temperature": 1.0}, "a beam does not draw"),
         ({"end_ids": ()}, "end_ids is empty"),
         ({"top_p": 0.0}, "top_p is 0.0"),
-        ({"min_tokens": 300}, "min_tokens is 300; it has to lie between 0 and 256"),
+        ({"min_new_tokens": 300}, "min_new_tokens is 300; it has to lie between 0 and 256"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(changes: dict[str, Any], message: str) -> None:

@@ -8,7 +8,7 @@ import torch
 from zhixing.errors import ConfigError
 from zhixing.generation.search import search
 from zhixing.generation.settings import SearchSettings
-from zhixing.generation.shortlist import NONE, Shortlist, ShortlistedWriter, search_within
+from zhixing.generation.shortlist import NONE, Shortlist, ShortlistedModel, search_within
 from zhixing.layers.ragged import Ragged
 from zhixing.models.config import ModelConfig
 from zhixing.models.quantization import Int8Linear, quantize
@@ -30,7 +30,7 @@ CONFIG = ModelConfig(
     initial_std=0.5,
 )
 SETTINGS = SearchSettings(
-    start_id=2, end_ids=(2,), max_tokens=8, forced_last_id=2, suppressed_ids=(1, 9)
+    start_id=2, end_ids=(2,), max_new_tokens=8, forced_last_id=2, suppressed_ids=(1, 9)
 )
 INPUTS = Ragged.of([torch.tensor([5, 6, 7, 2]), torch.tensor([8, 2])])
 
@@ -45,7 +45,7 @@ def writer(config: ModelConfig = CONFIG) -> Transformer:
 
 @pytest.mark.parametrize("beams", [1, 3])
 def test_a_list_of_all_tokens_changes_nothing(beams: int) -> None:
-    settings = SETTINGS.changed(num_beams=beams, num_results=beams, no_repeat_ngram=2)
+    settings = SETTINGS.changed(num_beams=beams, num_results=beams, no_repeat_ngram_size=2)
     model = writer()
     whole = search(model, INPUTS, settings, sequences=2, prefixes=[[4], []])
     found = search_within(model, INPUTS, settings, torch.arange(VOCAB), prefixes=[[4], []])
@@ -67,7 +67,7 @@ def test_int8_multiplies_by_the_listed_rows_alone() -> None:
     ids = torch.tensor([2, 3, 17, 39])
     states = torch.randn(5, 16, generator=torch.Generator().manual_seed(0))
     expected = model.next_logits(states)[:, ids]
-    torch.testing.assert_close(ShortlistedWriter(model, ids).next_logits(states), expected)
+    torch.testing.assert_close(ShortlistedModel(model, ids).next_logits(states), expected)
 
 
 def test_an_int8_output_that_is_laid_out_whole_is_refused() -> None:
@@ -76,7 +76,7 @@ def test_an_int8_output_that_is_laid_out_whole_is_refused() -> None:
     )
     model.next_token.output.weight = None
     with pytest.raises(ConfigError, match="given up the rows of its output"):
-        ShortlistedWriter(model, torch.tensor([2, 3]))
+        ShortlistedModel(model, torch.tensor([2, 3]))
 
 
 @pytest.mark.parametrize(("is_joint", "expected"), [(False, [0, 4, 5]), (True, [0, 1, 2, 4, 5])])

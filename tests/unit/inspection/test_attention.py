@@ -6,13 +6,13 @@ import torch
 from zhixing.errors import ConfigError
 from zhixing.inspection.attention import attention_of, rollout
 from zhixing.layers.recorder import recording
-from zhixing.tasks.pipeline import table_of
+from zhixing.tasks.inference import unlabelled_table
 from zhixing.workflows.load import load
 
 
 def test_every_row_of_attention_sums_to_one(trained: Path) -> None:
     model = load(trained)
-    example = model.task.encode(table_of(["a good film"], None))[0]
+    example = model.task.encode(unlabelled_table(["a good film"], None))[0]
     layers = attention_of(model.model, example)
     assert [tuple(layer.shape) for layer in layers] == [(2, 5, 5)]
     assert torch.allclose(layers[0].sum(-1), torch.ones(2, 5), atol=1e-5)

@@ -7,19 +7,19 @@ import torch
 from torch import Tensor
 
 from zhixing.errors import DataError
-from zhixing.layers.block import Block, BlockForm, Memory, StepPlace, Surroundings
-from zhixing.layers.cache import Ancestry, LayerCache, spare_mask
+from zhixing.layers.block import Block, BlockConfig, Memory, StackContext, StepContext
+from zhixing.layers.cache import BeamMask, KeyValueCache, spare_mask
 from zhixing.layers.dropout import Noise
 from zhixing.layers.positions import LinearBias, RelativeBias, Rotary
 from zhixing.layers.residual import NormPlace
 
 SIZE, HEADS = 8, 2
 LENGTHS = (4, 7, 5)
-PLACES: dict[str, Callable[[], Surroundings]] = {
-    "nothing": lambda: Surroundings(is_causal=True),
-    "rotary": lambda: Surroundings(is_causal=True, rotary=Rotary(SIZE // HEADS)),
-    "relative": lambda: Surroundings(is_causal=True, bias=_relative()),
-    "linear": lambda: Surroundings(is_causal=True, bias=LinearBias(HEADS)),
+PLACES: dict[str, Callable[[], StackContext]] = {
+    "nothing": lambda: StackContext(is_causal=True),
+    "rotary": lambda: StackContext(is_causal=True, rotary=Rotary(SIZE // HEADS)),
+    "relative": lambda: StackContext(is_causal=True, bias=_relative()),
+    "linear": lambda: StackContext(is_causal=True, bias=LinearBias(HEADS)),
 }
 
 
@@ -30,7 +30,7 @@ def _relative() -> RelativeBias:
 
 
 def _block(*, norm: NormPlace = "pre", crosses: bool = False) -> Block:
-    form = BlockForm(
+    form = BlockConfig(
         num_heads=HEADS, feed_forward_size=12, activation="gelu", norm=norm, norm_eps=1e-6
     )
     block = Block(SIZE, form, has_cross_attention=crosses).double()
@@ -49,34 +49,36 @@ def _random(rows: int, seed: int = 1) -> Tensor:
 @pytest.mark.parametrize("norm", ["pre", "post"])
 @pytest.mark.parametrize("places", PLACES)
 def test_step_by_step_equals_at_once(places: str, norm: NormPlace, crosses: bool) -> None:
-    block, x, surroundings = _block(norm=norm, crosses=crosses), _random(15), PLACES[places]()
+    block, x, context = _block(norm=norm, crosses=crosses), _random(15), PLACES[places]()
     memory = Memory(_random(9, seed=2), (2, 4, 3)) if crosses else None
-    at_once = block(x, (5, 5, 5), surroundings, memory=memory).view(3, 5, SIZE)
-    cache = LayerCache.empty(torch.zeros(1, HEADS, SIZE // HEADS, dtype=torch.float64), sequences=3)
-    ancestry = Ancestry.empty(3, torch.float64, torch.device("cpu"))
-    remembered = None
+    at_once = block(x, (5, 5, 5), context, memory=memory).view(3, 5, SIZE)
+    cache = KeyValueCache.empty(
+        torch.zeros(1, HEADS, SIZE // HEADS, dtype=torch.float64), sequences=3
+    )
+    beam_mask = BeamMask.empty(3, torch.float64, torch.device("cpu"))
+    cross_key_values = None
     if memory is not None:
         mask = spare_mask(memory.lengths, torch.float64, torch.device("cpu"))
-        remembered = block.remember(memory, mask)
+        cross_key_values = block.project_memory(memory, mask)
     for position in range(5):
-        ancestry.grow()
-        added = ancestry.scores_added(surroundings.bias)
-        place = StepPlace(position=position, scores_added=added, rotary=surroundings.rotary)
+        beam_mask.grow()
+        added = beam_mask.scores_added(context.bias)
+        place = StepContext(position=position, scores_added=added, rotary=context.rotary)
         new = x.view(3, 5, SIZE)[:, position]
-        found, cache = block.step(new, place, cache, remembered)
+        found, cache = block.step(new, place, cache, cross_key_values)
         assert (found - at_once[:, position]).abs().max() < 1e-10
 
 
 def test_a_block_remembers_a_memory_only_if_it_asks_one() -> None:
-    assert _block().remember(Memory(_random(9), (9,)), None) is None
+    assert _block().project_memory(Memory(_random(9), (9,)), None) is None
 
 
 @pytest.mark.parametrize("places", PLACES)
 def test_the_future_changes_no_past_value(places: str) -> None:
-    block, x, surroundings = _block(), _random(16), PLACES[places]()
+    block, x, context = _block(), _random(16), PLACES[places]()
     changed = x.clone()
     changed[7:11] = _random(4, seed=9)
-    before, after = (block(values, LENGTHS, surroundings) for values in (x, changed))
+    before, after = (block(values, LENGTHS, context) for values in (x, changed))
     untouched = [i for i in range(16) if not 7 <= i < 11]
     assert (before[untouched] - after[untouched]).abs().max() < 1e-10
     assert (before[7:11] - after[7:11]).abs().max() > 1e-3
@@ -86,7 +88,7 @@ def test_where_nothing_is_causal_the_future_counts() -> None:
     block, x = _block(), _random(16)
     changed = x.clone()
     changed[10] = _random(1, seed=9)[0]
-    before, after = (block(values, LENGTHS, Surroundings()) for values in (x, changed))
+    before, after = (block(values, LENGTHS, StackContext()) for values in (x, changed))
     assert (before[4:11] - after[4:11]).abs().amax(1).min() > 1e-6
     assert (before[:4] - after[:4]).abs().max() < 1e-10
 
@@ -95,24 +97,24 @@ def test_where_nothing_is_causal_the_future_counts() -> None:
 def test_the_sublayers_stand_in_the_order_of_the_paper(norm: NormPlace) -> None:
     block, x = _block(norm=norm, crosses=True), _random(16)
     memory = Memory(_random(9, seed=2), (2, 4, 3))
-    key, value = block.cross_attention.remember(memory.values)
+    key, value = block.cross_attention.project_memory(memory.values)
 
-    def ask(y: Tensor) -> Tensor:
-        return block.cross_attention.ask(
+    def crossing(y: Tensor) -> Tensor:
+        return block.cross_attention.attend_to_memory(
             y, lengths=LENGTHS, key=key, value=value, memory_lengths=memory.lengths
         )
 
     expected = x
     for norm_layer, sublayer in (
         (block.attention_residual.norm, lambda y: block.attention(y, LENGTHS)),
-        (block.cross_residual.norm, ask),
+        (block.cross_residual.norm, crossing),
         (block.feed_forward_residual.norm, block.feed_forward),
     ):
         if norm == "pre":
             expected = expected + sublayer(norm_layer(expected))
         else:
             expected = norm_layer(expected + sublayer(expected))
-    found = block(x, LENGTHS, Surroundings(), memory=memory)
+    found = block(x, LENGTHS, StackContext(), memory=memory)
     assert (found - expected).abs().max() < 1e-10
 
 
@@ -121,7 +123,7 @@ def test_the_memory_of_a_neighbour_changes_nothing() -> None:
     changed = memory.clone()
     changed[2:6] += 5.0
     before, after = (
-        block(x, LENGTHS, Surroundings(), memory=Memory(values, (2, 4, 3)))
+        block(x, LENGTHS, StackContext(), memory=Memory(values, (2, 4, 3)))
         for values in (memory, changed)
     )
     assert (before - after)[4:11].abs().max() > 1e-6
@@ -132,7 +134,7 @@ def test_the_memory_of_a_neighbour_changes_nothing() -> None:
 def test_a_block_that_asks_a_memory_refuses_to_go_without() -> None:
     message = "this block attends to a memory, but none was given; encode first"
     with pytest.raises(DataError, match=message):
-        _block(crosses=True)(_random(16), LENGTHS, Surroundings())
+        _block(crosses=True)(_random(16), LENGTHS, StackContext())
 
 
 @pytest.mark.parametrize("crosses", [False, True])
@@ -140,14 +142,14 @@ def test_a_block_that_asks_a_memory_refuses_to_go_without() -> None:
 def test_dropout_follows_from_the_noise_alone(which: str, crosses: bool) -> None:
     block, x = _block(crosses=crosses), _random(16)
     memory = Memory(_random(9, seed=2), (2, 4, 3)) if crosses else None
-    surroundings = Surroundings(**{which: 0.3})
+    context = StackContext(**{which: 0.3})
 
     def result(noise: Noise | None) -> Tensor:
-        return block(x, LENGTHS, surroundings, memory=memory, noise=noise)
+        return block(x, LENGTHS, context, memory=memory, noise=noise)
 
     assert torch.equal(result(Noise((1,))), result(Noise((1,))))
     assert not torch.equal(result(Noise((1,))), result(Noise((2,))))
-    assert torch.equal(result(None), block(x, LENGTHS, Surroundings(), memory=memory))
+    assert torch.equal(result(None), block(x, LENGTHS, StackContext(), memory=memory))
 
 
 def test_attention_dropout_falls_on_the_memory_too() -> None:
@@ -155,9 +157,9 @@ def test_attention_dropout_falls_on_the_memory_too() -> None:
     memory = Memory(_random(9, seed=2), (2, 4, 3))
     with torch.no_grad():
         block.attention.output.weight.zero_()
-    surroundings = Surroundings(attention_dropout=0.5)
+    context = StackContext(attention_dropout=0.5)
     still, dropped = (
-        block(x, LENGTHS, surroundings, memory=memory, noise=noise) for noise in (None, Noise((1,)))
+        block(x, LENGTHS, context, memory=memory, noise=noise) for noise in (None, Noise((1,)))
     )
     assert (still - dropped).abs().max() > 1e-3
 
@@ -168,7 +170,7 @@ def test_every_sublayer_has_its_own_mask() -> None:
         for layer in (block.attention.output, block.feed_forward.contract):
             layer.weight.zero_()
             layer.bias.fill_(1.0)
-    result = block(x, LENGTHS, Surroundings(dropout=0.5), noise=Noise((1,)))
+    result = block(x, LENGTHS, StackContext(dropout=0.5), noise=Noise((1,)))
     # Each sublayer adds 0 or 2: with one mask for both there would be no 2 in the sums.
     assert sorted(result.unique().tolist()) == [0.0, 2.0, 4.0]
 
@@ -177,4 +179,4 @@ def test_the_tap_reads_what_the_block_hands_on() -> None:
     block, x = _block(), _random(16)
     seen: list[Tensor] = []
     block.result.register_forward_hook(lambda _m, _i, result: seen.append(result))
-    assert torch.equal(block(x, LENGTHS, Surroundings()), seen[0])
+    assert torch.equal(block(x, LENGTHS, StackContext()), seen[0])

@@ -1,9 +1,9 @@
-"""A cache gives back what it was given; an ancestry says who descends from what."""
+"""A cache gives back what it was given; an beam_mask says who descends from what."""
 
 import torch
 from torch import Tensor
 
-from zhixing.layers.cache import Ancestry, LayerCache, Remembered, kept, spare_mask
+from zhixing.layers.cache import BeamMask, CrossKeyValues, KeyValueCache, kept, spare_mask
 from zhixing.layers.positions import LinearBias
 
 HEADS, SIZE = 2, 3
@@ -17,16 +17,18 @@ def _new(rows: int, seed: int) -> tuple[Tensor, Tensor]:
     return both[0], both[1]
 
 
-def _empty(sequences: int) -> LayerCache:
-    return LayerCache.empty(torch.zeros(1, HEADS, SIZE, dtype=torch.float64), sequences=sequences)
+def _empty(sequences: int) -> KeyValueCache:
+    return KeyValueCache.empty(
+        torch.zeros(1, HEADS, SIZE, dtype=torch.float64), sequences=sequences
+    )
 
 
-def _ancestry(sequences: int) -> Ancestry:
-    return Ancestry.empty(sequences, torch.float64, CPU)
+def _ancestry(sequences: int) -> BeamMask:
+    return BeamMask.empty(sequences, torch.float64, CPU)
 
 
 def test_an_empty_cache_remembers_nothing() -> None:
-    keys, values = _empty(3).cells
+    keys, values = _empty(3).slots
     assert keys.shape == values.shape == (0, 3, HEADS, SIZE)
     assert keys.dtype == torch.float64
 
@@ -34,7 +36,7 @@ def test_an_empty_cache_remembers_nothing() -> None:
 def test_what_was_added_comes_back_by_sequence() -> None:
     first, second = _new(2, 0), _new(4, 1)
     cache = _empty(2).append(*first).append(*second)
-    for found, one, other in zip(cache.cells, first, second, strict=True):
+    for found, one, other in zip(cache.slots, first, second, strict=True):
         assert torch.equal(found[:, 0], torch.stack((one[0], other[0], other[1])))
         assert torch.equal(found[:, 1], torch.stack((one[1], other[2], other[3])))
 
@@ -49,17 +51,17 @@ def test_many_steps_make_few_copies() -> None:
     assert len(cache.keys) <= 2 * 200
     assert moves <= 4
     expected = torch.cat([_new(1, step)[0] for step in range(200)])
-    assert torch.equal(cache.cells[0][:, 0], expected)
+    assert torch.equal(cache.slots[0][:, 0], expected)
 
 
 def test_sequences_that_end_leave_and_others_take_their_places() -> None:
     key, value = _new(4, 0)
     cache = _empty(4).append(key, value).keep([0, 3, 2])
-    assert torch.equal(cache.cells[0][0], key[[0, 3, 2]])
-    assert torch.equal(cache.cells[1][0], value[[0, 3, 2]])
+    assert torch.equal(cache.slots[0][0], key[[0, 3, 2]])
+    assert torch.equal(cache.slots[1][0], value[[0, 3, 2]])
     more = _new(3, 1)
     cache = cache.append(*more)
-    assert torch.equal(cache.cells[0], torch.stack((key[[0, 3, 2]], more[0])))
+    assert torch.equal(cache.slots[0], torch.stack((key[[0, 3, 2]], more[0])))
 
 
 def test_what_stays_in_its_place_is_not_copied() -> None:
@@ -75,35 +77,35 @@ def test_two_may_change_their_places() -> None:
 
 
 def test_alone_a_hypothesis_sees_all_and_nothing_is_added() -> None:
-    ancestry = _ancestry(2)
-    ancestry.grow()
-    ancestry.descend(torch.tensor([[0], [0]]))
-    ancestry.grow()
-    assert ancestry.scores_added(None) is None
-    assert (ancestry.used, ancestry.position) == (2, 2)
+    beam_mask = _ancestry(2)
+    beam_mask.grow()
+    beam_mask.descend(torch.tensor([[0], [0]]))
+    beam_mask.grow()
+    assert beam_mask.scores_added(None) is None
+    assert (beam_mask.used, beam_mask.position) == (2, 2)
 
 
 def test_a_hypothesis_sees_the_cells_it_descends_from() -> None:
-    ancestry = _ancestry(1)
-    ancestry.grow()
-    ancestry.descend(torch.tensor([[0, 0]]))
-    ancestry.grow()
-    added = ancestry.scores_added(None)
+    beam_mask = _ancestry(1)
+    beam_mask.grow()
+    beam_mask.descend(torch.tensor([[0, 0]]))
+    beam_mask.grow()
+    added = beam_mask.scores_added(None)
     assert added is not None
     assert added[0, 0].tolist() == [[0, 0, HIDDEN], [0, HIDDEN, 0]]
-    ancestry.descend(torch.tensor([[1, 1]]))
-    ancestry.grow()
-    added = ancestry.scores_added(None)
+    beam_mask.descend(torch.tensor([[1, 1]]))
+    beam_mask.grow()
+    added = beam_mask.scores_added(None)
     assert added is not None
     assert added[0, 0].tolist() == [[0, HIDDEN, 0, 0, HIDDEN], [0, HIDDEN, 0, HIDDEN, 0]]
 
 
 def test_a_bias_goes_by_the_distance_of_positions_not_of_cells() -> None:
-    ancestry = _ancestry(1)
-    ancestry.grow()
-    ancestry.descend(torch.tensor([[0, 0]]))
-    ancestry.grow()
-    added = ancestry.scores_added(LinearBias(1))
+    beam_mask = _ancestry(1)
+    beam_mask.grow()
+    beam_mask.descend(torch.tensor([[0, 0]]))
+    beam_mask.grow()
+    added = beam_mask.scores_added(LinearBias(1))
     assert added is not None
     slope = 2.0**-8
     assert added[0, 0].tolist() == [[-slope, 0, HIDDEN], [-slope, HIDDEN, 0]]
@@ -112,9 +114,9 @@ def test_a_bias_goes_by_the_distance_of_positions_not_of_cells() -> None:
 def test_a_memory_of_equal_lengths_needs_no_mask() -> None:
     assert spare_mask((2, 2), torch.float64, CPU) is None
     key, value = _new(4, 0)
-    remembered = Remembered.of(key, value, (2, 2), None)
-    assert torch.equal(remembered.keys[:, 1], key[2:])
-    assert torch.equal(remembered.values[:, 0], value[:2])
+    cross_key_values = CrossKeyValues.of(key, value, (2, 2), None)
+    assert torch.equal(cross_key_values.keys[:, 1], key[2:])
+    assert torch.equal(cross_key_values.values[:, 0], value[:2])
 
 
 def test_spare_positions_of_a_memory_are_hidden() -> None:
@@ -122,14 +124,14 @@ def test_spare_positions_of_a_memory_are_hidden() -> None:
     assert mask is not None
     assert mask[:, 0, 0].tolist() == [[0, HIDDEN, HIDDEN], [0, 0, 0]]
     key, value = _new(4, 0)
-    remembered = Remembered.of(key, value, (1, 3), mask)
-    assert torch.equal(remembered.keys[0, 0], key[0])
-    assert torch.equal(remembered.keys[:, 1], key[1:])
-    assert torch.equal(remembered.values[:, 1], value[1:])
+    cross_key_values = CrossKeyValues.of(key, value, (1, 3), mask)
+    assert torch.equal(cross_key_values.keys[0, 0], key[0])
+    assert torch.equal(cross_key_values.keys[:, 1], key[1:])
+    assert torch.equal(cross_key_values.values[:, 1], value[1:])
 
 
 def test_a_memory_keeps_some_sequences() -> None:
     key, value = _new(6, 0)
-    remembered = Remembered.of(key, value, (2, 2, 2), None).keep([2, 1], None)
-    assert torch.equal(remembered.keys[:, 0], key[4:])
-    assert torch.equal(remembered.values[:, 1], value[2:4])
+    cross_key_values = CrossKeyValues.of(key, value, (2, 2, 2), None).keep([2, 1], None)
+    assert torch.equal(cross_key_values.keys[:, 0], key[4:])
+    assert torch.equal(cross_key_values.values[:, 1], value[2:4])

@@ -76,9 +76,11 @@ def test_without_positions_the_order_of_a_text_is_unknown() -> None:
 
 def test_cross_attention_asks_the_memory_of_its_own_sequence() -> None:
     attention, x, memory = _attention(is_cross=True), _random(5), _random(7, seed=2)
-    key, value = attention.remember(memory)
+    key, value = attention.project_memory(memory)
     assert key.shape == value.shape == (7, HEADS, 4)
-    result = attention.ask(x, lengths=(2, 3), key=key, value=value, memory_lengths=(4, 3))
+    result = attention.attend_to_memory(
+        x, lengths=(2, 3), key=key, value=value, memory_lengths=(4, 3)
+    )
     query = attention.query(x).view(5, HEADS, 4)
     expected = attend_plainly(query, key, value, lengths=(2, 3), attended_lengths=(4, 3))
     assert (result - attention.output(expected.flatten(1))).abs().max() < 1e-10
@@ -90,10 +92,10 @@ def test_cross_attention_asks_the_memory_of_its_own_sequence() -> None:
 
 def test_cross_attention_is_dropped_where_a_noise_is_given() -> None:
     attention, memory = _attention(is_cross=True), _random(7)
-    key, value = attention.remember(memory)
+    key, value = attention.project_memory(memory)
 
-    def ask(noise: Noise | None) -> Tensor:
-        return attention.ask(
+    def crossing(noise: Noise | None) -> Tensor:
+        return attention.attend_to_memory(
             _random(5),
             lengths=(2, 3),
             key=key,
@@ -103,8 +105,8 @@ def test_cross_attention_is_dropped_where_a_noise_is_given() -> None:
             noise=noise,
         )
 
-    assert torch.equal(ask(Noise((1,))), ask(Noise((1,))))
-    assert (ask(Noise((1,))) - ask(None)).abs().max() > 1e-3
+    assert torch.equal(crossing(Noise((1,))), crossing(Noise((1,))))
+    assert (crossing(Noise((1,))) - crossing(None)).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("is_causal", [False, True])

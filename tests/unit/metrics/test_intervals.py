@@ -6,7 +6,7 @@ from scipy import stats
 
 from zhixing.errors import DataError
 from zhixing.metrics import intervals
-from zhixing.metrics.classification import confusion_matrix, macro_f1
+from zhixing.metrics.accuracy import confusion_matrix, macro_f1
 from zhixing.metrics.intervals import (
     Interval,
     bootstrap,

@@ -32,9 +32,13 @@ def _model(**changes: object) -> Transformer:
     return build(ModelConfig(**settings | changes)).double()
 
 
-def _gradients(model: Transformer, noise: Noise | None, *, recompute: bool) -> list[Tensor]:
+def _gradients(
+    model: Transformer, noise: Noise | None, *, gradient_checkpointing: bool
+) -> list[Tensor]:
     model.zero_grad()
-    model.classify(IDS, noise=noise, recompute=recompute).square().sum().backward()
+    model.classify(
+        IDS, noise=noise, gradient_checkpointing=gradient_checkpointing
+    ).square().sum().backward()
     found = [p.grad.clone() for p in model.parameters() if p.grad is not None]
     assert len(found) == len(list(model.parameters()))
     return found
@@ -47,8 +51,8 @@ def test_gradients_are_equal_with_and_without(
     noise: Noise | None, norm: str, positions: str
 ) -> None:
     model = _model(norm=norm, positions=positions)
-    kept = _gradients(model, noise, recompute=False)
-    again = _gradients(model, noise, recompute=True)
+    kept = _gradients(model, noise, gradient_checkpointing=False)
+    again = _gradients(model, noise, gradient_checkpointing=True)
     assert max(gradient.abs().max() for gradient in kept) > 0
     for one, other in zip(kept, again, strict=True):
         assert torch.equal(one, other)
@@ -56,7 +60,7 @@ def test_gradients_are_equal_with_and_without(
 
 def test_dropout_really_falls_while_recomputing() -> None:
     model = _model()
-    first, other = (_gradients(model, Noise((i,)), recompute=True) for i in (1, 2))
+    first, other = (_gradients(model, Noise((i,)), gradient_checkpointing=True) for i in (1, 2))
     assert any(not torch.equal(a, b) for a, b in zip(first, other, strict=True))
 
 
@@ -92,11 +96,11 @@ def test_inner_values_are_forgotten() -> None:
         kept.append(values.numel())
         return values
 
-    def total(*, recompute: bool) -> int:
+    def total(*, gradient_checkpointing: bool) -> int:
         kept.clear()
         with torch.autograd.graph.saved_tensors_hooks(count, lambda values: values):
-            model(IDS, recompute=recompute)
+            model(IDS, gradient_checkpointing=gradient_checkpointing)
         return sum(kept)
 
     model = _model()
-    assert total(recompute=True) < total(recompute=False) / 3
+    assert total(gradient_checkpointing=True) < total(gradient_checkpointing=False) / 3

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from zhixing.layers.packed import PackedLinear, can_pack
+from zhixing.layers.kernels.packed_linear import PackedLinear, can_pack
 from zhixing.layers.ragged import Ragged
 from zhixing.models import packing
 from zhixing.models.config import ModelConfig

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load, save
+from shared_data import real_set
 from tokenizers import Tokenizer as Backend
 from tokenizers.models import WordLevel
 from torch import Tensor, nn
@@ -18,8 +19,8 @@ from zhixing.checkpoints.builtin import locate
 from zhixing.checkpoints.card import Card
 from zhixing.checkpoints.pretrained import Pretrained, load_pretrained, save_pretrained
 from zhixing.errors import CheckpointError, ConfigError
-from zhixing.layers import int8
-from zhixing.layers.int8 import FEW_ROWS, Kernels, multiply_plainly, prepare, usable_kernels
+from zhixing.layers.kernels import int8
+from zhixing.layers.kernels.int8 import FEW_ROWS, Kernels, multiply_plainly, prepare, usable_kernels
 from zhixing.layers.ragged import Ragged, first_positions, sequence_means
 from zhixing.models.config import ModelConfig
 from zhixing.models.quantization import (
@@ -59,7 +60,6 @@ WRITER = replace(
 )
 LENGTHS = (30, 7, 1, 22)
 IDS = Ragged(torch.arange(sum(LENGTHS)) * 31 % MANY_ROWS, LENGTHS)
-DATA = Path(os.environ.get("ZHIXING_DATA", Path(__file__).resolve().parents[4] / "shared" / "data"))
 
 PROBED = usable_kernels()
 KERNELS = {
@@ -384,10 +384,7 @@ def test_a_layer_first_used_in_inference_mode_serves_outside_of_it() -> None:
 
 @pytest.mark.usefixtures("any_kernels")
 def test_sentences_of_the_built_in_model_keep_their_vectors() -> None:
-    path = DATA / "sst2" / "validation.tsv"
-    if not path.is_file():
-        assert not os.environ.get("CI"), f"{path} is absent"
-        pytest.skip(f"{path} is absent")
+    path = real_set("sst2", "validation.tsv")
     try:
         folder = locate("minilm")
     except CheckpointError as error:

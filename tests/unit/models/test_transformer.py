@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from zhixing.errors import ConfigError, DataError
-from zhixing.layers.block import Surroundings
+from zhixing.layers.block import StackContext
 from zhixing.layers.dropout import Noise
 from zhixing.layers.positions import PositionKind
 from zhixing.layers.ragged import Ragged
@@ -43,9 +43,9 @@ def _model(**changes: Any) -> Transformer:
 def test_the_parts_follow_one_another(positions: str, norm: str) -> None:
     model = _model(positions=positions, norm=norm)
     x = model.embedding(IDS, TYPES)
-    surroundings = Surroundings(rotary=model.encoder.rotary, bias=model.encoder.position_bias)
+    context = StackContext(rotary=model.encoder.rotary, bias=model.encoder.position_bias)
     for block in model.encoder.blocks:
-        x = block(x, IDS.lengths, surroundings)
+        x = block(x, IDS.lengths, context)
     if norm == "pre":
         x = model.encoder.norm(x)
     assert (model(IDS, TYPES) - x).abs().max() < 1e-10
@@ -206,9 +206,9 @@ def test_blocks_have_masks_of_their_own() -> None:
     with torch.no_grad():
         model.encoder.blocks[1].load_state_dict(model.encoder.blocks[0].state_dict())
     noise, first = Noise((1,)), model.encoder.blocks[0]
-    x, surroundings = model.embedding(IDS, TYPES), Surroundings(dropout=0.1)
-    once = first(x, IDS.lengths, surroundings, noise=noise.at("block", 0))
-    same = first(once, IDS.lengths, surroundings, noise=noise.at("block", 0))
+    x, context = model.embedding(IDS, TYPES), StackContext(dropout=0.1)
+    once = first(x, IDS.lengths, context, noise=noise.at("block", 0))
+    same = first(once, IDS.lengths, context, noise=noise.at("block", 0))
     found = model.encoder(x, IDS.lengths, noise=noise)
     assert (found - model.encoder.norm(same)).abs().max() > 1e-3
 

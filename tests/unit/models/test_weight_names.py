@@ -13,9 +13,9 @@ from zhixing.models.weight_names import (
     Plain,
     WeightNames,
     dense,
-    fused,
     norm,
     read_weights,
+    stacked,
     write_weights,
 )
 
@@ -32,7 +32,7 @@ SIZES = ModelConfig(
 NAMES = WeightNames(
     {
         **norm("norm", "body.LayerNorm"),
-        **fused("blocks.{i}.both", ["body.{i}.left", "body.{i}.right"]),
+        **stacked("blocks.{i}.both", ["body.{i}.left", "body.{i}.right"]),
         "head.bias": Plain("cls.bias"),
     },
     prefixes=("model.", "old."),

@@ -197,7 +197,7 @@ def test_noise_and_recomputing_reach_the_model() -> None:
     batch = task.collate(task.encode(table_of(TEXTS[:3], ["a", "c", "b"])))
     plain = task.loss(model, batch).total
     dropped = task.loss(model, batch, noise=Noise((1,))).total
-    again = task.loss(model, batch, noise=Noise((1,)), recompute=True).total
+    again = task.loss(model, batch, noise=Noise((1,)), gradient_checkpointing=True).total
     assert float(plain.detach()) != float(dropped.detach()) == float(again.detach())
 
 

@@ -41,16 +41,16 @@ def test_some_counts_are_at_least_one(name: str) -> None:
     ("name", "value", "bounds"),
     [
         ("epochs", 0.0, "1e-06 and 1e+06"),
-        ("rate", 11.0, "1e-12 and 10"),
-        ("rate", float("nan"), "1e-12 and 10"),
-        ("warmup", 1.5, "0 and 1"),
+        ("learning_rate", 11.0, "1e-12 and 10"),
+        ("learning_rate", float("nan"), "1e-12 and 10"),
+        ("warmup_ratio", 1.5, "0 and 1"),
         ("layer_rate_decay", 0.0, "0.001 and 1"),
         ("head_rate_factor", 0.0, "0.001 and 1000"),
         ("weight_decay", -0.1, "0 and 10"),
         ("beta1", 1.0, "0 and 0.99999"),
         ("beta2", 1.0, "0 and 1"),
         ("epsilon", 0.0, "1e-16 and 1"),
-        ("clip_norm", -1.0, "0 and 1e+09"),
+        ("max_grad_norm", -1.0, "0 and 1e+09"),
         ("dropout", 1.0, "0 and 0.99"),
         ("attention_dropout", 1.0, "0 and 0.99"),
         ("label_smoothing", 1.0, "0 and 0.99"),
@@ -92,7 +92,7 @@ def test_a_word_that_is_no_choice_is_told_with_the_choices() -> None:
 
 def test_all_faults_are_told_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
-        replace(TrainingConfig(), seed=-1, rate=0.0, batch_size=0)
+        replace(TrainingConfig(), seed=-1, learning_rate=0.0, batch_size=0)
     assert all(name in str(caught.value) for name in ("seed is", "rate is", "batch_size is"))
 
 

@@ -34,7 +34,7 @@ def make_run(
     **settings: object,
 ) -> Run:
     """Make a run over twelve rows that takes three steps an epoch."""
-    values = {"epochs": 2.0, "batch_size": 4, "rate": 1e-2, "snapshot_minutes": 0.0}
+    values = {"epochs": 2.0, "batch_size": 4, "learning_rate": 1e-2, "snapshot_minutes": 0.0}
     config = ModelConfig(
         vocab_size=TOKENIZER.vocab_size,
         hidden_size=8,
@@ -83,12 +83,14 @@ def evaluations_of(events: list[Event]) -> list[Evaluated]:
 
 
 def test_a_run_tells_each_step_and_its_end() -> None:
-    events = list(train(make_run(warmup=0.5, rate=0.06)))
+    events = list(train(make_run(warmup_ratio=0.5, learning_rate=0.06)))
     steps = steps_of(events)
     assert [event.step for event in steps] == [1, 2, 3, 4, 5, 6]
     assert {event.total for event in steps} == {6}
     assert [event.epoch for event in steps] == pytest.approx([1 / 3, 2 / 3, 1, 4 / 3, 5 / 3, 2])
-    assert [event.rate for event in steps] == pytest.approx([0.02, 0.04, 0.06, 0.06, 0.04, 0.02])
+    assert [event.learning_rate for event in steps] == pytest.approx(
+        [0.02, 0.04, 0.06, 0.06, 0.04, 0.02]
+    )
     assert all(event.tokens > 0 and event.gradient_norm > 0 for event in steps)
     assert events[-1] == Ended(6, "it is complete")
 
@@ -184,7 +186,11 @@ def test_snapshots_come_when_the_time_has_passed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
 def test_resumed_after_any_step_it_ends_with_the_same_bits(tmp_path: Path, precision: str) -> None:
-    settings: dict[str, Any] = {"precision": precision, "clip_norm": 0.1, "layer_rate_decay": 0.9}
+    settings: dict[str, Any] = {
+        "precision": precision,
+        "max_grad_norm": 0.1,
+        "layer_rate_decay": 0.9,
+    }
     whole = make_run(snapshots=Snapshots(tmp_path, keep=9), snapshot_steps=1, **settings)
     events = steps_of(list(train(whole)))
     for step in (1, 3, 5):
@@ -230,7 +236,7 @@ def test_the_mean_is_what_is_scored_after_the_last_step() -> None:
 
 
 def test_recomputing_changes_no_bit_even_with_dropout() -> None:
-    plain, again = make_run(attention_dropout=0.0), make_run(recompute=True)
+    plain, again = make_run(attention_dropout=0.0), make_run(gradient_checkpointing=True)
     for run in (plain, again):
         list(train(run))
     assert torch.equal(all_weights(plain.model), all_weights(again.model))
@@ -238,7 +244,7 @@ def test_recomputing_changes_no_bit_even_with_dropout() -> None:
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_a_narrow_precision_learns(precision: str) -> None:
-    run = make_run(precision=precision, epochs=20.0, rate=2e-2)
+    run = make_run(precision=precision, epochs=20.0, learning_rate=2e-2)
     run.model.encoder.dropout = run.model.embedding.dropout = 0.0
     steps = steps_of(list(train(run)))
     assert steps[-1].loss < 0.6 * steps[0].loss
@@ -272,7 +278,9 @@ def test_a_resumed_run_knows_the_snapshot_that_it_began_from(tmp_path: Path) -> 
 
 
 def test_a_rate_that_is_too_high_is_stopped_with_the_rate(tmp_path: Path) -> None:
-    run = make_run(rate=10.0, epochs=60.0, warmup=0.0, clip_norm=0.0, schedule="constant")
+    run = make_run(
+        learning_rate=10.0, epochs=60.0, warmup_ratio=0.0, max_grad_norm=0.0, schedule="constant"
+    )
     with pytest.raises(TrainingError, match=r"at step \d+ \(rows 1\d\d.*lower rate than 10"):
         list(train(run))
 

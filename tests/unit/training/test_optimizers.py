@@ -64,13 +64,13 @@ def weights_of(model: Transformer) -> dict[str, Tensor]:
 
 def trained(model: Transformer, steps: Sequence[Ragged], *, keeps_rows: bool) -> list[float]:
     """Train with clipping through `Gradients`; give the norms."""
-    config = TrainingConfig(rate=1e-2, clip_norm=0.5, weight_decay=0.1)
+    config = TrainingConfig(learning_rate=1e-2, max_grad_norm=0.5, weight_decay=0.1)
     optimizer = make_optimizer(model, config)
     gradients = Gradients(model, keeps_rows=keeps_rows)
     norms = []
     for batch in steps:
         loss_of(model, batch).backward()
-        norms.append(gradients.clip(config.clip_norm))
+        norms.append(gradients.clip(config.max_grad_norm))
         optimizer.step()
         gradients.clear()
     gradients.release()
@@ -132,7 +132,9 @@ def test_parameters_that_are_not_trained_are_in_no_group() -> None:
 
 def test_the_optimizer_is_adamw_as_it_stands_in_the_paper() -> None:
     model = tiny_model().double()
-    config = TrainingConfig(rate=0.01, weight_decay=0.1, beta1=0.8, beta2=0.95, epsilon=1e-6)
+    config = TrainingConfig(
+        learning_rate=0.01, weight_decay=0.1, beta1=0.8, beta2=0.95, epsilon=1e-6
+    )
     optimizer = make_optimizer(model, config)
     expected = weights_of(model)
     first = {name: torch.zeros_like(value) for name, value in expected.items()}
@@ -166,7 +168,9 @@ def test_clipped_training_is_the_plain_one_but_for_the_rounding_of_the_norm() ->
 
 def test_the_kept_embedding_gradient_is_the_plain_one_bit_for_bit() -> None:
     plain, kept = tiny_model(), tiny_model()
-    optimizers = [make_optimizer(model, TrainingConfig(rate=1e-2)) for model in (plain, kept)]
+    optimizers = [
+        make_optimizer(model, TrainingConfig(learning_rate=1e-2)) for model in (plain, kept)
+    ]
     gradients = [Gradients(plain, keeps_rows=False), Gradients(kept, keeps_rows=True)]
     for batch in batches(6):
         for model, own in zip((plain, kept), gradients, strict=True):

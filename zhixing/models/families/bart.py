@@ -17,7 +17,7 @@ from zhixing.models.families.family import (
     need,
     number_of,
 )
-from zhixing.models.weight_names import Entry, Plain, Row, WeightNames, dense, fused, norm
+from zhixing.models.weight_names import Entry, Plain, Row, WeightNames, dense, norm, stacked
 
 ARCHITECTURES: dict[str, HeadKind] = {
     "BartForConditionalGeneration": "next_token",
@@ -154,7 +154,7 @@ def stack_names(side: str) -> dict[str, Entry]:
     """Name the blocks of the encoder or the decoder."""
     block, layer = f"{side}.blocks.{{i}}.", f"{side}.layers.{{i}}."
     entries = {
-        **fused(
+        **stacked(
             block + "attention.query_key_value",
             [layer + f"self_attn.{part}_proj" for part in ("q", "k", "v")],
         ),
@@ -167,7 +167,7 @@ def stack_names(side: str) -> dict[str, Entry]:
     if side == "decoder":
         cross = layer + "encoder_attn"
         entries |= dense(block + "cross_attention.query", f"{cross}.q_proj")
-        entries |= fused(
+        entries |= stacked(
             block + "cross_attention.key_value", [f"{cross}.{part}_proj" for part in ("k", "v")]
         )
         entries |= dense(block + "cross_attention.output", f"{cross}.out_proj")

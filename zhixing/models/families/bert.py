@@ -17,7 +17,7 @@ from zhixing.models.families.family import (
     num_labels,
     number_of,
 )
-from zhixing.models.weight_names import Entry, Plain, WeightNames, dense, fused, norm
+from zhixing.models.weight_names import Entry, Plain, WeightNames, dense, norm, stacked
 
 ARCHITECTURES: dict[str, HeadKind] = {
     "BertForSequenceClassification": "classification",
@@ -133,7 +133,7 @@ def body_names() -> dict[str, Entry]:
         "embedding.positions.weight": Plain("embeddings.position_embeddings.weight"),
         "embedding.token_types.weight": Plain("embeddings.token_type_embeddings.weight"),
         **norm("embedding.norm", "embeddings.LayerNorm"),
-        **fused(
+        **stacked(
             BLOCK + "attention.query_key_value",
             [LAYER + f"attention.self.{part}" for part in ("query", "key", "value")],
         ),

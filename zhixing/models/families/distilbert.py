@@ -16,7 +16,7 @@ from zhixing.models.families.family import (
     num_labels,
     number_of,
 )
-from zhixing.models.weight_names import Entry, Plain, WeightNames, dense, fused, norm
+from zhixing.models.weight_names import Entry, Plain, WeightNames, dense, norm, stacked
 
 ARCHITECTURES: dict[str, HeadKind] = {
     "DistilBertForSequenceClassification": "classification",
@@ -79,7 +79,7 @@ def weight_names(config: ModelConfig) -> WeightNames:
         "embedding.tokens.weight": Plain("embeddings.word_embeddings.weight"),
         "embedding.positions.weight": Plain("embeddings.position_embeddings.weight"),
         **norm("embedding.norm", "embeddings.LayerNorm"),
-        **fused(
+        **stacked(
             BLOCK + "attention.query_key_value",
             [LAYER + f"attention.{part}_lin" for part in ("q", "k", "v")],
         ),

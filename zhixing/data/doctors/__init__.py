@@ -1,0 +1,1 @@
+"""What is wrong with data before anyone trains on it: files, labelled rows, pairs."""

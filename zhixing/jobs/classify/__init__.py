@@ -1,0 +1,1 @@
+"""Text classification, also sentiment: labels for texts and text pairs."""

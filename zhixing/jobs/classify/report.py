@@ -1,0 +1,234 @@
+"""Logits over a labelled set to scores: each with an interval, all with one signature."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from zhixing.data.batch import Example, label_ids, label_matrix
+from zhixing.errors import DataError
+from zhixing.evaluation.claims import RESAMPLES, Claim, Origin, signature_of
+from zhixing.metrics.accuracy import (
+    ClassScore,
+    accuracy,
+    balanced_accuracy,
+    class_scores,
+    confusion_matrix,
+    macro_f1,
+    matthews,
+    micro_f1,
+    multilabel_scores,
+)
+from zhixing.metrics.calibration import Bin, calibration_error, reliability
+from zhixing.metrics.intervals import bootstrap, bootstrap_interval
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A text that was taken for something else.
+
+    Attributes:
+        index: Of the row within the set, from 0.
+        row: Its number in the source.
+        label: What it is.
+        predicted: What it was taken for.
+        confidence: How sure the model was of that.
+    """
+
+    index: int
+    row: int
+    label: str
+    predicted: str
+    confidence: float
+
+
+@dataclass(frozen=True)
+class ClassificationReport:
+    """Hold all that is known of a classifier on a set.
+
+    Attributes:
+        rows: How many texts.
+        scores: Metric name to score; the first is the task's own.
+        classes: Label to precision, recall, F1 and support.
+        confusion: Rows are true, columns predicted; None for multi-label.
+        bins: Confidence against accuracy.
+        calibration_error: Over those bins, after the temperature.
+        temperature: That divided the logits.
+        majority: Accuracy of always saying the most frequent label; None for multi-label.
+        mistakes: The surest first.
+        tokens_read: Of `tokens_given`, how many the model has read.
+        tokens_given: In all texts.
+        signature: What the scores are claims about.
+    """
+
+    rows: int
+    scores: dict[str, Claim]
+    classes: dict[str, ClassScore]
+    confusion: list[list[int]] | None
+    bins: list[Bin]
+    calibration_error: float
+    temperature: float
+    majority: float | None
+    mistakes: list[Mistake]
+    tokens_read: int
+    tokens_given: int
+    signature: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values, as they stand in JSON."""
+        return asdict(self)
+
+
+def evaluate_logits(
+    logits: Float[Tensor, "B C"],
+    examples: Sequence[Example],
+    labels: Sequence[str],
+    *,
+    is_multi_label: bool,
+    temperature: float,
+    thresholds: Sequence[float],
+    origin: Origin,
+    max_mistakes: int = 20,
+) -> ClassificationReport:
+    """Score a classifier's logits.
+
+    Raises:
+        DataError: If there are no rows, or rows without labels.
+    """
+    if not examples or any(example.labels is None for example in examples):
+        raise DataError("scoring needs labelled rows, at least one; name the column with label=")
+    if is_multi_label:
+        return _multi_label(logits, examples, labels, temperature, thresholds, origin, max_mistakes)
+    return _single_label(logits, examples, labels, temperature, origin, max_mistakes)
+
+
+def _single_label(
+    logits: Float[Tensor, "B C"],
+    examples: Sequence[Example],
+    labels: Sequence[str],
+    temperature: float,
+    origin: Origin,
+    max_mistakes: int,
+) -> ClassificationReport:
+    targets = label_ids(examples)
+    probabilities = (logits.double() / temperature).softmax(-1)
+    confidence, predicted = probabilities.max(-1)
+    correct = predicted == targets
+    matrix = confusion_matrix(predicted, targets, len(labels))
+    bins = reliability(confidence, correct)
+
+    def claim(score: Callable[[Tensor], float]) -> Claim:
+        def resampled(rows: Tensor) -> float:
+            return score(confusion_matrix(predicted[rows], targets[rows], len(labels)))
+
+        interval = bootstrap(resampled, len(targets), resamples=RESAMPLES, seed=origin.seed)
+        return Claim(score(matrix), interval)
+
+    # For one label a row, the micro F1 is the accuracy.
+    share = bootstrap_interval(correct.double(), resamples=RESAMPLES, seed=origin.seed)
+    scores = {
+        "accuracy": Claim(accuracy(predicted, targets), share),
+        "macro_f1": claim(macro_f1),
+        "micro_f1": Claim(micro_f1(matrix), share),
+        "balanced_accuracy": claim(balanced_accuracy),
+        "matthews": claim(matthews),
+    }
+    return ClassificationReport(
+        rows=len(examples),
+        scores=scores,
+        classes=dict(zip(labels, class_scores(matrix), strict=True)),
+        confusion=matrix.tolist(),
+        bins=bins,
+        calibration_error=calibration_error(bins),
+        temperature=temperature,
+        majority=float(torch.bincount(targets).max()) / len(targets),
+        mistakes=_mistakes(examples, labels, targets, predicted, confidence, max_mistakes),
+        tokens_read=sum(e.tokens_read for e in examples),
+        tokens_given=sum(e.tokens_given for e in examples),
+        signature=signature_of("accuracy", len(examples), origin),
+    )
+
+
+def _mistakes(
+    examples: Sequence[Example],
+    labels: Sequence[str],
+    targets: Int[Tensor, " B"],
+    predicted: Int[Tensor, " B"],
+    confidence: Float[Tensor, " B"],
+    most: int,
+) -> list[Mistake]:
+    wrong = torch.nonzero(predicted != targets).flatten().tolist()
+    wrong.sort(key=lambda i: -float(confidence[i]))
+    return [
+        Mistake(
+            index=i,
+            row=examples[i].row,
+            label=labels[int(targets[i])],
+            predicted=labels[int(predicted[i])],
+            confidence=float(confidence[i]),
+        )
+        for i in wrong[:most]
+    ]
+
+
+def _multi_label(
+    logits: Float[Tensor, "B C"],
+    examples: Sequence[Example],
+    labels: Sequence[str],
+    temperature: float,
+    thresholds: Sequence[float],
+    origin: Origin,
+    max_mistakes: int,
+) -> ClassificationReport:
+    targets = label_matrix(examples, len(labels))
+    probabilities = (logits.double() / temperature).sigmoid()
+    limits = torch.tensor(thresholds or [0.5] * len(labels), dtype=torch.float64)
+    predicted = probabilities >= limits
+    found = multilabel_scores(predicted, targets)
+
+    def resampled(name: str) -> Claim:
+        def statistic(rows: Int[Tensor, " B"]) -> float:
+            return float(getattr(multilabel_scores(predicted[rows], targets[rows]), name))
+
+        interval = bootstrap(statistic, len(targets), resamples=RESAMPLES, seed=origin.seed)
+        return Claim(float(getattr(found, name)), interval)
+
+    sureness = torch.where(predicted, probabilities, 1 - probabilities).flatten()
+    bins = reliability(sureness, (predicted == targets).flatten())
+    return ClassificationReport(
+        rows=len(examples),
+        scores={name: resampled(name) for name in ("micro_f1", "macro_f1", "exact_match")},
+        classes=dict(zip(labels, found.classes, strict=True)),
+        confusion=None,
+        bins=bins,
+        calibration_error=calibration_error(bins),
+        temperature=temperature,
+        majority=None,
+        mistakes=_multi_mistakes(examples, labels, targets, predicted, probabilities, max_mistakes),
+        tokens_read=sum(e.tokens_read for e in examples),
+        tokens_given=sum(e.tokens_given for e in examples),
+        signature=signature_of("micro_f1", len(examples), origin),
+    )
+
+
+def _multi_mistakes(
+    examples: Sequence[Example],
+    labels: Sequence[str],
+    targets: Bool[Tensor, "B C"],
+    predicted: Bool[Tensor, "B C"],
+    probabilities: Float[Tensor, "B C"],
+    most: int,
+) -> list[Mistake]:
+    def named(row: Bool[Tensor, " C"]) -> str:
+        return ", ".join(labels[i] for i in torch.nonzero(row).flatten().tolist()) or "none"
+
+    distance = (probabilities - targets.double()).abs().max(-1).values
+    wrong = torch.nonzero((predicted != targets).any(-1)).flatten().tolist()
+    wrong.sort(key=lambda i: -float(distance[i]))
+    return [
+        Mistake(i, examples[i].row, named(targets[i]), named(predicted[i]), float(distance[i]))
+        for i in wrong[:most]
+    ]

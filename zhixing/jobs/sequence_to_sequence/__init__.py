@@ -1,0 +1,1 @@
+"""What translation and summarization share: training, scores, pages."""

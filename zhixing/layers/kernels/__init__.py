@@ -1,0 +1,1 @@
+"""The fast twins of what layers compute: fused attention, int8, packed products."""

@@ -1,0 +1,1 @@
+"""What translation alone needs: sentences, placeholders, languages, the translator."""

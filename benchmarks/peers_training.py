@@ -13,6 +13,7 @@ from pathlib import Path
 
 from benchmarks.datasets import SHARED
 from zhixing.data.readers import read_table
+from zhixing.data.roles import PAIRS
 from zhixing.tokenization.files import load_tokenizer
 
 SPECIAL = ("<unk>", "<pad>", "<s>", "</s>")
@@ -82,9 +83,7 @@ BATCH = 2100
 def write_pieces(model: Path, work: Path) -> float:
     """Write Multi30k as pieces of a model's tokenizer; give all tokens by target tokens."""
     tokenizer = load_tokenizer(model)
-    table = read_table(
-        SHARED / "multi30k_en-fr" / "train.tsv", needs_labels=False, needs_targets=True
-    )
+    table = read_table(SHARED / "multi30k_en-fr" / "train.tsv", roles=PAIRS)
     counts = []
     for language, texts in (("en", table.texts), ("fr", table.targets or [])):
         ids = tokenizer.ids(list(texts))

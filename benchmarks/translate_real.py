@@ -26,6 +26,7 @@ from benchmarks.runs import summary, write_result
 from zhixing.checkpoints.builtin import locate
 from zhixing.checkpoints.pretrained import load_pretrained, save_pretrained
 from zhixing.data.readers import read_table
+from zhixing.data.roles import PAIRS
 from zhixing.metrics.bleu import text_scores
 from zhixing.models.quantization import dequantize
 from zhixing.tasks.translation.languages import text_format_of
@@ -164,9 +165,7 @@ def measure_one(name: str, folder: Path, work: Path) -> dict[str, Any]:
     translate = contestant(name, folder, work)
     found: dict[str, Any] = {}
     for kind, place in SETS.items():
-        table = read_table(
-            SHARED / place / "validation.tsv", needs_labels=False, needs_targets=True
-        )
+        table = read_table(SHARED / place / "validation.tsv", roles=PAIRS)
         texts, targets = table.texts[:ROWS], (table.targets or [])[:ROWS]
         for way, beams in WAYS.items():
             translate(texts[:32], beams)

@@ -28,6 +28,7 @@ from benchmarks.peers_training import TOOLKITS
 from benchmarks.peers_translate import ROOT
 from benchmarks.runs import write_result
 from zhixing.data.readers import read_table
+from zhixing.data.roles import PAIRS
 from zhixing.layers.kernels.packed_linear import has_tiles
 from zhixing.workflows.train import train_model
 
@@ -35,7 +36,7 @@ STEPS, WARMUP = 60, 15
 CONTESTANTS = ("zhixing", "zhixing float32", "Seq2SeqTrainer float32", "Seq2SeqTrainer bfloat16")
 FLOAT32 = ("zhixing float32", "Seq2SeqTrainer float32")
 # Pairs of Multi30k that hold about as many tokens as a batch of ours.
-PAIRS = 128
+PAIRS_A_BATCH = 128
 
 
 def ours(folder: Path, precision: str) -> float:
@@ -70,9 +71,7 @@ def reference(folder: Path, precision: str) -> float:
     from transformers.models.m2m_100.modeling_m2m_100 import shift_tokens_right
 
     logging.set_verbosity_error()
-    table = read_table(
-        SHARED / "multi30k_en-fr" / "train.tsv", needs_labels=False, needs_targets=True
-    )
+    table = read_table(SHARED / "multi30k_en-fr" / "train.tsv", roles=PAIRS)
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_file=str(folder / "tokenizer.json"), pad_token="<pad>", eos_token="</s>"
     )
@@ -104,7 +103,7 @@ def reference(folder: Path, precision: str) -> float:
     with tempfile.TemporaryDirectory() as box:
         arguments = Seq2SeqTrainingArguments(
             output_dir=box,
-            per_device_train_batch_size=PAIRS,
+            per_device_train_batch_size=PAIRS_A_BATCH,
             train_sampling_strategy="group_by_length",
             max_steps=STEPS,
             learning_rate=4e-3,

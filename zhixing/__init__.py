@@ -8,13 +8,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zhixing.data.table import Columns
+    from zhixing.data.roles import Columns
     from zhixing.inspection.alignment import align_pairs
-    from zhixing.tasks.classifier import Classifier, ClassifyOptions
+    from zhixing.jobs.classify.use import Classifier, ClassifyOptions
+    from zhixing.jobs.report import Report
     from zhixing.tasks.scoring import score_pairs
+    from zhixing.tasks.summarization import SummarizeOptions, Summarizer
     from zhixing.tasks.translation.alternatives import alternatives, variants
     from zhixing.tasks.translation.result import TranslateOptions
     from zhixing.tasks.translation.translator import Translator
+    from zhixing.version import __version__
     from zhixing.workflows.api import train
     from zhixing.workflows.check import check
     from zhixing.workflows.evaluate import evaluate
@@ -23,10 +26,14 @@ if TYPE_CHECKING:
     from zhixing.workflows.train import resume
 
 
-_PLACES = {
-    "Columns": ("zhixing.data.table", "Columns"),
-    "ClassifyOptions": ("zhixing.tasks.classifier", "ClassifyOptions"),
-    "Classifier": ("zhixing.tasks.classifier", "Classifier"),
+_MODULES = {
+    "__version__": ("zhixing.version", "__version__"),
+    "Columns": ("zhixing.data.roles", "Columns"),
+    "ClassifyOptions": ("zhixing.jobs.classify.use", "ClassifyOptions"),
+    "Classifier": ("zhixing.jobs.classify.use", "Classifier"),
+    "Report": ("zhixing.jobs.report", "Report"),
+    "SummarizeOptions": ("zhixing.tasks.summarization", "SummarizeOptions"),
+    "Summarizer": ("zhixing.tasks.summarization", "Summarizer"),
     "TranslateOptions": ("zhixing.tasks.translation.result", "TranslateOptions"),
     "Translator": ("zhixing.tasks.translation.translator", "Translator"),
     "align_pairs": ("zhixing.inspection.alignment", "align_pairs"),
@@ -45,6 +52,9 @@ __all__ = [
     "Columns",
     "ClassifyOptions",
     "Classifier",
+    "Report",
+    "SummarizeOptions",
+    "Summarizer",
     "TranslateOptions",
     "Translator",
     "__version__",
@@ -63,9 +73,9 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first asked for."""
-    if name not in _PLACES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'zhixing' has no attribute {name!r}")
-    module, attribute = _PLACES[name]
+    module, attribute = _MODULES[name]
     value = getattr(importlib.import_module(module), attribute)
     globals()[name] = value
     return value

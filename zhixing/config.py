@@ -4,7 +4,7 @@ import difflib
 import tomllib
 import types
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -12,6 +12,96 @@ from zhixing.errors import ConfigError, FileError
 
 Settings = TypeVar("Settings")
 WORDS = {"true": True, "false": False, "none": None}
+# What settings were called before; an old name is refused with the new one.
+RENAMED = {
+    "rate": "learning_rate",
+    "warmup": "warmup_ratio",
+    "clip_norm": "max_grad_norm",
+    "recompute": "gradient_checkpointing",
+    "max_tokens": "max_new_tokens",
+    "min_tokens": "min_new_tokens",
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting as it is told to a person.
+
+    Attributes:
+        name: As it is typed.
+        value: Its default.
+        unit: Of its value; empty where there is none.
+        text: One sentence.
+        allowed: The choices or the range; empty for anything of its type.
+    """
+
+    name: str
+    value: Any
+    unit: str
+    text: str
+    allowed: str
+
+
+def setting(
+    default: Any,
+    text: str,
+    *,
+    unit: str = "",
+    low: float | int | None = None,
+    high: float | int | None = None,
+) -> Any:
+    """Declare a field of a settings dataclass: its default, what it does, its unit and range.
+
+    This is the one place where a setting is told of; `settings_of` reads it for people, and
+    `range_faults` for checks.
+    """
+    told = {"text": text, "unit": unit, "low": low, "high": high}
+    return field(default=default, metadata=told)
+
+
+def settings_of(settings: object, prefix: str = "") -> list[Setting]:
+    """List all settings with their values as defaults, a section's as `section.name`."""
+    hints = get_type_hints(type(settings))
+    told: list[Setting] = []
+    for each in fields(settings):  # type: ignore[arg-type]
+        value = getattr(settings, each.name)
+        if is_dataclass(value):
+            told += settings_of(value, f"{prefix}{each.name}.")
+            continue
+        choices = _choices(hints[each.name])
+        allowed = ", ".join(map(str, choices)) if choices else _range(each.metadata)
+        unit, text = each.metadata.get("unit", ""), each.metadata.get("text", "")
+        told.append(Setting(f"{prefix}{each.name}", value, unit, text, allowed))
+    return told
+
+
+def range_faults(settings: object, prefix: str = "") -> list[str]:
+    """Name the values that are out of their range, or none of their choices."""
+    hints = get_type_hints(type(settings))
+    faults = []
+    for each in fields(settings):  # type: ignore[arg-type]
+        value, low, high = getattr(settings, each.name), *map(each.metadata.get, ("low", "high"))
+        name, choices = f"{prefix}{each.name}", _choices(hints[each.name])
+        if choices and value not in choices:
+            faults.append(f"{name} is {value!r}; allowed are {', '.join(map(str, choices))}")
+        if low is None or value is None:
+            continue
+        if high is None and value < low:
+            faults.append(f"{name} is {value}; it has to be at least {low:g}")
+        if high is not None and not low <= value <= high:
+            faults.append(f"{name} is {value}; it has to lie between {low:g} and {high:g}")
+    return faults
+
+
+def _choices(hint: Any) -> tuple[Any, ...]:
+    return get_args(hint) if get_origin(hint) is Literal else ()
+
+
+def _range(metadata: Mapping[str, Any]) -> str:
+    low, high = metadata.get("low"), metadata.get("high")
+    if low is None:
+        return ""
+    return f"at least {low:g}" if high is None else f"{low:g} to {high:g}"
 
 
 def override(base: Settings, values: Mapping[str, Any]) -> Settings:
@@ -42,12 +132,12 @@ def override(base: Settings, values: Mapping[str, Any]) -> Settings:
 def keys_of(settings: object) -> list[str]:
     """List the names of all settings, a section's as `section.name`."""
     keys = []
-    for field in fields(settings):  # type: ignore[arg-type]
-        value = getattr(settings, field.name)
+    for each in fields(settings):  # type: ignore[arg-type]
+        value = getattr(settings, each.name)
         if is_dataclass(value):
-            keys += [f"{field.name}.{name}" for name in keys_of(value)]
+            keys += [f"{each.name}.{name}" for name in keys_of(value)]
         else:
-            keys.append(field.name)
+            keys.append(each.name)
     return keys
 
 
@@ -94,6 +184,10 @@ def _flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _unknown(key: str, known: Sequence[str]) -> str:
+    section, dot, name = key.rpartition(".")
+    renamed = f"{section}{dot}{RENAMED.get(name, '')}"
+    if renamed in known:
+        return f"{key} is now called {renamed}"
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
     return f"{key} is not a setting; {hint}"
@@ -102,22 +196,22 @@ def _unknown(key: str, known: Sequence[str]) -> str:
 def _with(base: Settings, flat: Mapping[str, Any]) -> Settings:
     hints = get_type_hints(type(base))
     changes: dict[str, Any] = {}
-    for field in fields(base):  # type: ignore[arg-type]
-        current = getattr(base, field.name)
+    for each in fields(base):  # type: ignore[arg-type]
+        current = getattr(base, each.name)
         inner = {
-            key.removeprefix(f"{field.name}."): value
+            key.removeprefix(f"{each.name}."): value
             for key, value in flat.items()
-            if key.startswith(f"{field.name}.")
+            if key.startswith(f"{each.name}.")
         }
         if is_dataclass(current) and inner:
-            changes[field.name] = _with(current, inner)
-        elif field.name in flat:
-            changes[field.name] = _read(field.name, flat[field.name], hints[field.name])
+            changes[each.name] = _with(current, inner)
+        elif each.name in flat:
+            changes[each.name] = _read(each.name, flat[each.name], hints[each.name])
     return replace(base, **changes)  # type: ignore[type-var]
 
 
 def _read(name: str, value: Any, wanted: Any) -> Any:
-    """Read a value as its field wants it."""
+    """Read a value as its each wants it."""
     options = get_args(wanted) if get_origin(wanted) in (Union, types.UnionType) else (wanted,)
     # A word is first taken as it stands: "none" may be one of a setting's own choices.
     readings = [value]

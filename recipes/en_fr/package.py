@@ -17,6 +17,7 @@ from zhixing.checkpoints.files import read_tensors
 from zhixing.checkpoints.fingerprint import model_hash
 from zhixing.checkpoints.pretrained import Pretrained, load_pretrained, save_pretrained
 from zhixing.data.readers import read_table
+from zhixing.data.roles import PAIRS
 from zhixing.evaluation.claims import Origin
 from zhixing.jobs.registry import job_named
 from zhixing.jobs.sequence_to_sequence.report import TextReport, evaluate_texts
@@ -51,7 +52,7 @@ def best_of(run: Path) -> tuple[Pretrained, RunPlan, dict[str, Any]]:
 
 def scored(pretrained: Pretrained, data: Path) -> TextReport:
     """Translate a validation set as a person would, and score it."""
-    table = read_table(data, needs_labels=False, needs_targets=True)
+    table = read_table(data, roles=PAIRS)
     translator = Translator(pretrained)
     found = translator.translate(table.texts)
     origin = Origin(table.fingerprint(), model_hash(pretrained.model), __version__)

@@ -12,9 +12,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tables import make_table
 from torch import Tensor
 
-from zhixing.data.table import Table
 from zhixing.models.config import ModelConfig
 from zhixing.models.transformer import Transformer, build
 from zhixing.tasks.classification import ClassificationTask
@@ -29,7 +29,7 @@ TOKENIZER = train_tokenizer(TEXTS * 2, kind="wordpiece", vocab_size=60)
 TASK = ClassificationTask(
     TOKENIZER, ["a", "b", "c"], max_positions=9, class_weights=[0.5, 1.0, 2.0]
 )
-EXAMPLES = TASK.encode(Table(TEXTS, None, LABELS, list(range(16)), "<list>"))
+EXAMPLES = TASK.encode(make_table(TEXTS, LABELS, rows=list(range(16))))
 
 RANK_SCRIPT = """
 import hashlib, json, os, sys

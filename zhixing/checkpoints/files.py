@@ -4,10 +4,11 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -271,3 +272,28 @@ def sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+@contextmanager
+def opened_whole(name: str, *, overwrite: bool) -> Iterator[TextIO]:
+    """Give a file to write to that takes its place when all has been written; "-" is stdout.
+
+    Raises:
+        FileError: If it exists already, or the disk is full or not writable.
+    """
+    if name == "-":
+        yield sys.stdout
+        return
+    path = Path(name)
+    check_free_file(path, overwrite=overwrite)
+    writing = path.with_name(f".{path.name}.writing")
+    try:
+        with writing.open("w", encoding="utf-8") as file:
+            yield file
+        writing.replace(path)
+    except OSError as error:
+        if isinstance(error, FileError):
+            raise
+        raise FileError(f"{path} cannot be written ({error.strerror}); choose another") from error
+    finally:
+        writing.unlink(missing_ok=True)

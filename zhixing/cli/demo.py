@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from zhixing.cli.options import Overwrite
-from zhixing.cli.printing import console, print_scores
+from zhixing.cli.printing import console, print_lines
 from zhixing.cli.watching import Watcher
-from zhixing.workflows.demo import demonstrate
+from zhixing.jobs.registry import JOBS, learn_of, use_of
+from zhixing.workflows.demo import Played, demonstrate
 
 app = typer.Typer(add_completion=False)
 
@@ -20,29 +21,39 @@ def demo(
     overwrite: Overwrite = False,
 ) -> None:
     """Train, prove and use a model on built-in support messages, without a network."""
-    console.print(
-        "Fine-tuning minilm to tell twelve intents of customer messages apart, on this machine."
-    )
+    acts = [act for name in JOBS if (act := learn_of(name).act) is not None]
+    for act in acts:
+        if act.data is not None:
+            console.print(act.says)
     with Watcher() as watcher:
-        done = demonstrate(out, overwrite=overwrite, watch=watcher, should_stop=watcher.should_stop)
-    if done is None:
+        played = demonstrate(
+            out, overwrite=overwrite, watch=watcher, should_stop=watcher.should_stop
+        )
+    if played is None:
         console.print("stopped")
         sys.exit(130)
-    console.print("\nOn 240 held-out messages", style="bold")
-    print_scores(done.report, done.baseline)
-    console.print("\nFresh messages", style="bold")
-    for text, result in done.messages:
-        console.print(f"{result.label:<20}", style="bold", end="")
-        console.print(f" {result.score:.2f}  {text}")
-    console.print("\nA letter in French, by the built-in en-fr", style="bold")
-    for pair in done.translation.sentences:
-        console.print(f"{pair.source}", style="dim")
-        console.print(f"  {pair.text}", highlight=False)
+    for each in played:
+        _show(each)
     console.print("\nLook", style="bold")
     console.print(f"training report    {out / 'report.html'}")
     console.print(f"held-out report    {out / 'test.html'}")
-    console.print(f"attention picture  {done.page}")
+    for each in played:
+        if each.page is not None:
+            console.print(f"attention picture  {each.page}")
     console.print("\nType next", style="bold")
-    console.print(f'zhixing classify {out} "my parcel says delivered but there is nothing here"')
-    console.print('zhixing translate en-fr "This is an example sentence."')
-    console.print("zhixing train classify --data your.csv --out runs/yours")
+    for each in played:
+        model = out if each.finished is not None else each.act.model
+        console.print(f'zhixing {each.task} {model} "{each.act.next_text}"')
+    trained = next(each.task for each in played if each.finished is not None)
+    console.print(f"zhixing train {trained} --data your.csv --out runs/yours")
+
+
+def _show(played: Played) -> None:
+    """Print what a model scored on rows it never saw, and what it says of fresh texts."""
+    if played.report is not None:
+        console.print(f"\nOn {played.report.rows} held-out messages", style="bold")
+        print_lines(played.report.lines())
+    console.print(f"\n{played.act.title}", style="bold")
+    use = use_of(played.task)
+    for text, result in played.asked:
+        print_lines(use.brief(text, result))

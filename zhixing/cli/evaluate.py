@@ -17,15 +17,8 @@ from zhixing.cli.options import (
     TextColumn,
     Threads,
 )
-from zhixing.cli.printing import (
-    console,
-    print_classes,
-    print_json,
-    print_scores,
-    print_text_scores,
-)
-from zhixing.data.table import Columns
-from zhixing.jobs.classify.report import ClassificationReport
+from zhixing.cli.printing import console, print_json, print_lines
+from zhixing.data.roles import Columns
 from zhixing.workflows.evaluate import evaluate as score
 
 app = typer.Typer(add_completion=False)
@@ -52,7 +45,7 @@ def evaluate(
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Score a model: accuracy, F1, classes and calibration, or BLEU, chrF and TER."""
+    """Score a model: each score with a confidence interval, all with one signature."""
     report = score(
         model,
         data,
@@ -68,10 +61,7 @@ def evaluate(
     if as_json:
         print_json(report.to_dict())
         return
-    if isinstance(report, ClassificationReport):
-        print_scores(report)
-        print_classes(report)
-    else:
-        print_text_scores(report)
+    print_lines(report.lines())
+    print_lines(report.detail_lines())
     if out is not None:
         console.print(f"report  {out}")

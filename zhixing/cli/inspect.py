@@ -9,7 +9,7 @@ from zhixing.checkpoints.files import check_free_file
 from zhixing.cli.options import Overwrite
 from zhixing.cli.printing import console
 from zhixing.workflows.inspect import inspect as draw
-from zhixing.workflows.load import load_classifier
+from zhixing.workflows.load import load
 
 app = typer.Typer(add_completion=False)
 
@@ -24,5 +24,5 @@ def inspect(
 ) -> None:
     """Draw the attention of every layer and head over one text, as one page."""
     check_free_file(out, overwrite=overwrite)
-    draw(load_classifier(model), text, out, pair=pair)
+    draw(load(model), text, out, pair=pair)
     console.print(f"page  {out}")

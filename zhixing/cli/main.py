@@ -2,6 +2,7 @@
 
 import gc
 import importlib
+import importlib.util
 import os
 import sys
 from typing import Any
@@ -11,6 +12,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from zhixing.errors import ZhixingError
+from zhixing.jobs.registry import JOBS
 from zhixing.version import __version__
 
 COMMANDS = {
@@ -18,9 +20,8 @@ COMMANDS = {
     "check": "Tell what is wrong with a table before anyone trains on it.",
     "train": "Train a model on labelled rows, or on pairs of texts.",
     "resume": "Go on where a training stopped, to the same weights.",
-    "evaluate": "Score a model on labelled rows, with intervals.",
-    "classify": "Give labels to texts, or to every row of a file.",
-    "translate": "Translate texts of any length, or a file of any size.",
+    "evaluate": "Score a model on rows with targets, with intervals.",
+    **{task: entry.help for task, entry in JOBS.items()},
     "score": "Tell how likely a translator holds given translations; align their words.",
     "shortlist": "Learn which tokens a translator may need, to write faster.",
     "quantize": "Make an int8 twin of a model, and say how far its answers moved.",
@@ -31,6 +32,19 @@ COMMANDS = {
 }
 
 
+def commands() -> dict[str, str]:
+    """Give the names and one-line helps of all commands, those of registered jobs among them."""
+    return COMMANDS | {task: entry.help for task, entry in JOBS.items()}
+
+
+def _app_of(name: str) -> typer.Typer:
+    """Import a command; a task without a file of its own has the one that all tasks share."""
+    module = f"zhixing.cli.{name}"
+    if importlib.util.find_spec(module) is None:
+        return importlib.import_module("zhixing.cli.predict").app_for(name)
+    return importlib.import_module(module).app
+
+
 class LazyCommand(TyperCommand):
     """Stand for a command whose file is imported when it is called."""
 
@@ -38,8 +52,7 @@ class LazyCommand(TyperCommand):
         self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any
     ) -> Any:
         """Import the command and let it read its arguments."""
-        module = importlib.import_module(f"zhixing.cli.{self.name}")
-        real = get_command(module.app)
+        real = get_command(_app_of(str(self.name)))
         real.name = self.name
         return real.make_context(info_name, args, parent=parent, **extra)
 
@@ -49,13 +62,13 @@ class LazyGroup(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Name the commands, in the order in which one meets them."""
-        return list(COMMANDS)
+        return list(commands())
 
     def get_command(self, ctx: Any, cmd_name: str) -> LazyCommand | None:
         """Give a command by its name."""
-        if cmd_name not in COMMANDS:
+        if cmd_name not in commands():
             return None
-        return LazyCommand(name=cmd_name, help=COMMANDS[cmd_name], callback=None)
+        return LazyCommand(name=cmd_name, help=commands()[cmd_name], callback=None)
 
 
 app = typer.Typer(cls=LazyGroup, no_args_is_help=True, add_completion=False)

@@ -7,18 +7,15 @@ import typer
 
 from zhixing.tasks.batching import Precision as PrecisionName
 
-Data = Annotated[
-    str,
-    typer.Option(
-        "--data", help="CSV, TSV, JSONL, Parquet or text; a pattern; or - for standard input."
-    ),
-]
+ROWS = "CSV, TSV, JSONL, Parquet or text; a pattern; or - for standard input."
+Data = Annotated[str, typer.Option("--data", help=ROWS)]
 Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:N or mps.")]
 Threads = Annotated[int, typer.Option(help="For computing; 0 for what torch chooses.")]
 Precision = Annotated[PrecisionName, typer.Option(help="auto, float32, bfloat16, float16 or int8.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
-Out = Annotated[Path, typer.Option("--out", help="Folder to write; it must not exist yet.")]
+OUT = "Folder to write; it must not exist yet."
+Out = Annotated[Path, typer.Option("--out", help=OUT)]
 TextColumn = Annotated[str | None, typer.Option("--text", help="Column of the texts.")]
 PairColumn = Annotated[str | None, typer.Option("--pair", help="Column of second texts.")]
 TargetColumn = Annotated[

@@ -15,9 +15,9 @@ from zhixing.cli.options import (
     TextColumn,
     Threads,
 )
-from zhixing.cli.printing import console, print_json
-from zhixing.data.table import Columns
-from zhixing.workflows.quantize import QuantizationReport, TextQuantizationReport, quantize_model
+from zhixing.cli.printing import console, print_json, print_lines
+from zhixing.data.roles import Columns
+from zhixing.workflows.quantize import quantize_model
 
 app = typer.Typer(add_completion=False)
 
@@ -47,33 +47,5 @@ def quantize(
     if as_json:
         print_json(report.to_dict())
         return
-    if isinstance(report, TextQuantizationReport):
-        _print_texts(report)
-    else:
-        _print_labels(report)
-    console.print(
-        f"weights {report.bytes_before / 2**20:.1f} MiB before, "
-        f"{report.bytes_after / 2**20:.1f} MiB after"
-    )
+    print_lines(report.lines())
     console.print(f"model   {out}")
-
-
-def _print_texts(report: TextQuantizationReport) -> None:
-    console.print(f"{report.rows:,} rows: the same text about {report.same_text:.2%}")
-    for name, before, after in (
-        ("BLEU", report.bleu_before, report.bleu_after),
-        ("chrF", report.chrf_before, report.chrf_after),
-    ):
-        if before is not None and after is not None:
-            console.print(f"{name} {before:.2f} before, {after:.2f} after")
-
-
-def _print_labels(report: QuantizationReport) -> None:
-    console.print(
-        f"{report.rows:,} rows: the same label on {report.same_label:.2%}; probabilities moved by "
-        f"{report.mean_shift:.4f} on average, {report.largest_shift:.4f} at most"
-    )
-    if report.accuracy_before is not None and report.accuracy_after is not None:
-        console.print(
-            f"accuracy {report.accuracy_before:.4f} before, {report.accuracy_after:.4f} after"
-        )

@@ -15,9 +15,9 @@ from zhixing.cli.options import (
     Threads,
 )
 from zhixing.cli.printing import console, print_json
-from zhixing.data.table import Columns
+from zhixing.data.roles import Columns
 from zhixing.jobs.translate.score_files import score_file
-from zhixing.workflows.load import load_translator
+from zhixing.workflows.load import load_for
 
 app = typer.Typer(add_completion=False)
 
@@ -42,8 +42,8 @@ def score(
 
     Pairs that it holds very unlikely are often misaligned or wrong.
     """
-    translator = load_translator(model, precision=precision, device=device, threads=threads)
-    found = score_file(
+    translator = load_for("translate", model, precision=precision, device=device, threads=threads)
+    scored = score_file(
         translator,
         data,
         output,
@@ -54,8 +54,8 @@ def score(
     if output == "-":
         return
     if as_json:
-        print_json({"rows": found.rows, "mean": found.mean, "lowest": found.lowest})
+        print_json({"rows": scored.rows, "mean": scored.mean, "lowest": scored.lowest})
         return
-    console.print(f"{found.rows:,} pairs in {output}; {found.mean:.3f} a token")
-    lowest = ", ".join(f"{row} ({value:.2f})" for row, value in found.lowest)
+    console.print(f"{scored.rows:,} pairs in {output}; {scored.mean:.3f} a token")
+    lowest = ", ".join(f"{row} ({value:.2f})" for row, value in scored.lowest)
     console.print(f"least likely: rows {lowest}")

@@ -7,9 +7,9 @@ import typer
 
 from zhixing.cli.options import AsJson, Data, Overwrite, TargetColumn, TextColumn
 from zhixing.cli.printing import console, print_json
-from zhixing.data.table import Columns
+from zhixing.data.roles import Columns
 from zhixing.jobs.translate.learn_shortlist import learn_shortlist
-from zhixing.workflows.load import load_translator
+from zhixing.workflows.load import load_for
 
 app = typer.Typer(add_completion=False)
 
@@ -32,7 +32,7 @@ def shortlist(
     what the list lacks it cannot write.
     """
     report = learn_shortlist(
-        load_translator(model),
+        load_for("translate", model),
         data,
         out,
         columns=Columns(text=text, target=target),

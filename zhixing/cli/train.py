@@ -8,11 +8,10 @@ import typer
 
 from zhixing.checkpoints.files import check_free_to_write
 from zhixing.cli.options import (
+    ROWS,
     AsJson,
-    Data,
     Device,
     LabelColumn,
-    Out,
     Overwrite,
     PairColumn,
     TargetColumn,
@@ -21,9 +20,11 @@ from zhixing.cli.options import (
     WeightColumn,
 )
 from zhixing.cli.printing import console, print_json
+from zhixing.cli.settings import print_settings
 from zhixing.cli.watching import Watcher, end_stopped, print_finished
 from zhixing.config import parse_pairs, read_recipe
 from zhixing.errors import ConfigError
+from zhixing.jobs.registry import JOBS
 from zhixing.workflows.folds import cross_validate
 from zhixing.workflows.train import train_model
 
@@ -32,9 +33,11 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def train(
-    task: Annotated[str, typer.Argument(help="What to learn: classify, translate or summarize.")],
-    data: Data,
-    out: Out,
+    task: Annotated[str, typer.Argument(help=f"What to learn: {', '.join(JOBS)}.")],
+    data: Annotated[str | None, typer.Option(help=ROWS)] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write; it must not exist yet.")
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Argument(help="key=value, for instance epochs=4 class_weights=balanced."),
@@ -55,14 +58,23 @@ def train(
     device: Device = "cpu",
     threads: Threads = 0,
     overwrite: Overwrite = False,
+    lists_settings: Annotated[
+        bool, typer.Option("--settings", help="List every setting that the task obeys, and end.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train a model on labelled rows: a model folder, its scores and a report.
+    """Train a model on rows with targets: a model folder, its scores and a report.
 
     Every setting has a name; `zhixing train classify --data reviews.csv --out runs/reviews
     epochs=4 learning_rate=1e-4` sets two of them. A kill at any moment costs nothing: zhixing
     resume.
     """
+    if lists_settings:
+        print_settings(task, model)
+        return
+    if data is None or out is None:
+        missing = "--data" if data is None else "--out"
+        raise ConfigError(f"Missing option '{missing}'; see zhixing train --help")
     if folds:
         check_free_to_write(out, overwrite=overwrite)
         _refuse_standard_input(data)
@@ -93,7 +105,7 @@ def train(
         print_json(finished.to_dict() | ({} if spread is None else {"folds": asdict(spread)}))
     else:
         print_finished(finished)
-        console.print(f'next    zhixing {task} {out} "a text of yours"')
+        console.print(f"next    zhixing {task} {out} {finished.next_words}")
 
 
 def _columns(**named: str | None) -> list[str]:

@@ -8,14 +8,7 @@ from types import FrameType
 
 from rich.progress import Progress, TaskID
 
-from zhixing.cli.printing import (
-    console,
-    notices,
-    print_scores,
-    print_text_scores,
-    progress_bar,
-)
-from zhixing.jobs.classify.report import ClassificationReport
+from zhixing.cli.printing import console, notices, print_lines, progress_bar
 from zhixing.training.events import Ended, Evaluated, Event, Saved, Stepped
 from zhixing.workflows.finishing import Finished
 
@@ -103,13 +96,10 @@ def print_finished(finished: Finished) -> None:
         f"{finished.steps:,} steps, {finished.tokens:,} tokens in {finished.seconds:.0f} s "
         f"({speed:,.0f} tokens/s); the kept weights are those of step {finished.best_step:,}"
     )
-    if isinstance(finished.report, ClassificationReport):
-        print_scores(finished.report, finished.baseline)
-    elif finished.report is not None:
-        print_text_scores(finished.report)
-    if finished.old is not None:
-        console.print("on pairs of the kind it was made for", style="bold")
-        print_text_scores(finished.old)
+    for name, report in finished.reports.items():
+        if report is not finished.report:
+            console.print(f"scores on the {name}", style="bold")
+        print_lines(report.lines())
     console.print(f"model   {finished.folder}")
     console.print(f"report  {finished.folder / 'report.html'}")
 

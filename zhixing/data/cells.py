@@ -1,11 +1,13 @@
-"""Turn the raw cells of a table into texts, labels and weights, or say what is wrong with them."""
+"""Turn the raw cells of a table into texts, labels and numbers, or say what is wrong with them."""
 
 import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
+from typing import Any
 
+from zhixing.data.roles import Role
 from zhixing.data.table import Table
 from zhixing.data.wording import clipped, counted, numbered
 from zhixing.errors import DataError
@@ -24,16 +26,12 @@ _WHOLE_FLOAT = re.compile(r"-?\d+\.0+")
 
 @dataclass(frozen=True)
 class Cells:
-    """Hold the raw cells of the columns that were found; None for a column there is not."""
+    """Hold the raw cells of the columns that were found, by role."""
 
     source: str
     rows: list[int]
     columns: dict[str, str]
-    text: list[object]
-    pair: list[object] | None = None
-    label: list[object] | None = None
-    weight: list[object] | None = None
-    target: list[object] | None = None
+    by_role: dict[str, list[object]]
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ def is_blank(text: str) -> bool:
     return not text.strip().strip(_INVISIBLE).strip()
 
 
-def build_table(cells: Cells, rules: Rules) -> Table:
+def build_table(cells: Cells, rules: Rules, roles: Sequence[Role]) -> Table:
     """Check every cell and make a Table.
 
     Raises:
@@ -71,24 +69,24 @@ def build_table(cells: Cells, rules: Rules) -> Table:
             counts and row numbers.
     """
     faults = _Faults(cells.rows)
-    texts = _texts(cells.text, "text", faults, keep_blanks=rules.keep_blanks)
-    pairs, targets = (
-        None if found is None else _texts(found, noun, faults, keep_blanks=rules.keep_blanks)
-        for found, noun in ((cells.pair, "second text"), (cells.target, "target"))
-    )
-    labels = None if cells.label is None else _labels(cells.label, rules, faults)
-    weights = None if cells.weight is None else _weights(cells.weight, faults)
+    checked: dict[str, list[Any]] = {}
+    for role in sorted(roles, key=lambda role: role.name != "text"):
+        column = cells.by_role.get(role.name)
+        if column is None:
+            continue
+        if role.kind == "label":
+            checked[role.name] = _labels(column, rules, faults)
+        elif role.kind == "number":
+            checked[role.name] = _numbers(column, role, faults)
+        else:
+            checked[role.name] = _texts(column, role.noun, faults, keep_blanks=rules.keep_blanks)
     faults.refuse(cells.source)
     return Table(
-        texts=texts,
-        pairs=pairs,
-        labels=labels,
-        rows=cells.rows,
-        source=cells.source,
-        is_multi_label=rules.multi_label and labels is not None,
+        checked,
+        cells.rows,
+        cells.source,
+        is_multi_label=rules.multi_label and "label" in checked,
         columns=cells.columns,
-        weights=weights,
-        targets=targets,
     )
 
 
@@ -198,15 +196,16 @@ def _label_name(cell: object) -> str:
     return str(cell).strip()
 
 
-def _weights(cells: Sequence[object], faults: _Faults) -> list[float]:
-    weights = []
+def _numbers(cells: Sequence[object], role: Role, faults: _Faults) -> list[float]:
+    numbers = []
+    allowed = "a number" if role.at_least is None else f"a number of at least {role.at_least:g}"
     for i, cell in enumerate(cells):
-        weight = _number(cell)
-        if not (math.isfinite(weight) and weight >= 0):
+        number = _number(cell)
+        if not math.isfinite(number) or (role.at_least is not None and number < role.at_least):
             shown = "missing" if _is_missing(cell) else f'"{clipped(str(cell))}"'
-            faults.add(i, "weight", f"{shown} where a number of at least 0 is needed")
-        weights.append(weight)
-    return weights
+            faults.add(i, role.noun, f"{shown} where {allowed} is needed")
+        numbers.append(number)
+    return numbers
 
 
 def _number(cell: object) -> float:

@@ -1,40 +1,19 @@
 """Find the columns of texts and labels by their names."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
-from zhixing.data.table import ROLES, Columns
-from zhixing.data.wording import counted, quoted
+from zhixing.data.roles import LABEL_NAMES, PAIR_NAMES, TARGET_NAMES, TEXT_NAMES, Role
+from zhixing.data.wording import counted, joined, quoted
 from zhixing.errors import DataError
-
-# The first name of each role is its own name and wins over the others. Of these, exactly one may
-# be there: which of two plausible columns is meant is not for us to guess.
-TEXT_NAMES = (
-    *("text", "sentence", "review", "message", "content", "question", "source", "texts", "body"),
-    *("comment", "document", "tweet", "utterance", "input", "query", "text1", "text_a"),
-    *("sentence1", "sentence_a", "premise", "question1", "文本", "内容", "句子", "评论"),
-)
-PAIR_NAMES = (
-    *("pair", "text2", "text_b", "text_pair", "sentence2", "sentence_b", "hypothesis"),
-    *("question2", "second"),
-)
-TARGET_NAMES = (
-    *("target", "targets", "translation", "summary", "output", "reference", "response", "answer"),
-    *("headline", "title", "译文", "目标", "摘要"),
-)
-LABEL_NAMES = (
-    *("label", "labels", "class", "category", "intent", "sentiment", "target", "topic", "tag"),
-    *("tags", "emotion", "classes", "categories", "标签", "类别", "情感", "意图"),
-)
 
 
 def find_columns(
     names: Sequence[str],
-    columns: Columns,
+    columns: Mapping[str, str],
     *,
     source: str,
-    needs_labels: bool,
-    needs_targets: bool = False,
+    roles: Sequence[Role],
     multi_label: bool = False,
 ) -> dict[str, str]:
     """Decide which column plays which role.
@@ -43,32 +22,32 @@ def find_columns(
     whatever their case.
 
     Returns:
-        The column of each role that was found: "text" always, "label" where it is needed or
-        unmistakable, "pair" where there is one, "weight" where it was asked for. Where targets are
-        needed, "target" takes the place of "label" and "pair".
+        The column of each role that was found: of a required one always, of another where it is
+        unmistakable.
 
     Raises:
-        DataError: A column is missing or not unmistakable; everything wrong is told at once, with
-            the columns there are.
+        DataError: A column is missing or not unmistakable, or is asked for in a role that is not
+            read; everything wrong is told at once, with the columns there are.
     """
-    asked = {role: name for role in ROLES if (name := getattr(columns, role)) is not None}
-    faults = [_absent(name, role, names) for role, name in asked.items() if name not in names]
-    found = dict(asked)
-    label_names = ("labels", *LABEL_NAMES) if multi_label else LABEL_NAMES
-    looked_for: list[tuple[str, Sequence[str]]] = [("target", TARGET_NAMES), ("text", TEXT_NAMES)]
-    if not needs_targets:
-        looked_for = [("pair", PAIR_NAMES), ("text", TEXT_NAMES), ("label", label_names)]
-    for role, known in looked_for:
-        if role in asked:
+    known_roles = [role.name for role in roles]
+    faults = [
+        _unread(role, columns[role], known_roles) for role in columns if role not in known_roles
+    ]
+    asked = {role: name for role, name in columns.items() if role in known_roles}
+    faults += [_absent(name, role, names) for role, name in asked.items() if name not in names]
+    chosen = dict(asked)
+    for role in roles:
+        if role.name in asked or not role.names:
             continue
-        candidates = _known(names, known, taken=list(found.values()))
+        preferred = ("labels", *role.names) if multi_label and role.kind == "label" else role.names
+        candidates = _known(names, preferred, taken=list(chosen.values()))
         if len(candidates) == 1:
-            found[role] = candidates[0]
-        elif role in ("text", "target") or (role == "label" and needs_labels):
-            faults.append(_unclear(role, candidates))
+            chosen[role.name] = candidates[0]
+        elif role.is_required:
+            faults.append(_unclear(role.name, candidates))
     if faults:
         raise DataError(f"{source} {' and '.join(faults)}; its columns are {quoted(names)}")
-    return found
+    return chosen
 
 
 def is_known(name: str) -> bool:
@@ -76,7 +55,7 @@ def is_known(name: str) -> bool:
     return _plain(name) in {*TEXT_NAMES, *PAIR_NAMES, *TARGET_NAMES, *LABEL_NAMES}
 
 
-def speaks_of_pairs(found: dict[str, str]) -> bool:
+def speaks_of_pairs(found: Mapping[str, str]) -> bool:
     """Tell whether columns that were found are named as texts and what is written about them.
 
     "target" alone may be a label too; beside "source" it is not.
@@ -94,6 +73,10 @@ def _known(names: Sequence[str], known: Sequence[str], *, taken: Sequence[str]) 
 
 def _plain(name: str) -> str:
     return name.strip().casefold()
+
+
+def _unread(role: str, name: str, known: Sequence[str]) -> str:
+    return f"is not read for {role}={name} (this task reads {joined(known)}; leave it out)"
 
 
 def _absent(name: str, role: str, names: Sequence[str]) -> str:

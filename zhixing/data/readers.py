@@ -1,8 +1,8 @@
 """Tables from files, standard input, lists and data frames: whole, or piece by piece."""
 
 import stat
-from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from glob import glob
 from itertools import chain
 from pathlib import Path
@@ -12,8 +12,9 @@ from zhixing.data.cells import Cells, Rules, are_whole_floats, build_table, sepa
 from zhixing.data.chunks import Chunk, file_chunks, memory_chunks
 from zhixing.data.columns import find_columns
 from zhixing.data.records import checked_format
+from zhixing.data.roles import LABELLED, TEXTS, Columns, Role
 from zhixing.data.sources import STANDARD_INPUT, cannot_open, source_name
-from zhixing.data.table import Columns, Table, concatenate
+from zhixing.data.table import Table, concatenate
 from zhixing.data.wording import joined
 from zhixing.errors import ConfigError, DataError, FileError
 
@@ -24,9 +25,8 @@ _ROWS_WHEN_WHOLE = 65_536
 def read_table(
     data: object,
     *,
-    columns: Columns = Columns(),
-    needs_labels: bool,
-    needs_targets: bool = False,
+    columns: Mapping[str, str] = Columns(),
+    roles: Sequence[Role] = LABELLED,
     multi_label: bool = False,
     label_separator: str | None = None,
     format: str | None = None,
@@ -43,9 +43,7 @@ def read_table(
             "train.en,train.fr", "-" for standard input, a list of texts, tuples or dicts, a dict
             of columns, or a polars or pandas frame.
         columns: Which columns hold what; the others are found by their names.
-        needs_labels: Refuse a table without labels. Otherwise labels are read where they are
-            found.
-        needs_targets: Refuse a table without targets, and read no labels.
+        roles: What is read: `LABELLED` and `PAIRS` of `roles.py`, or a task's own.
         multi_label: A row has any number of labels: a list, or a string with separators. An
             empty string or list says that none applies.
         label_separator: What stands between labels in a string; by default "|" where any cell
@@ -61,17 +59,17 @@ def read_table(
         ConfigError: A setting is not one of those allowed.
 
     Example:
-        >>> table = read_table([("fine", 1), ("awful", 0)], needs_labels=True)
+        >>> table = read_table([("fine", 1), ("awful", 0)])
         >>> table.texts, table.labels, table.rows
         (['fine', 'awful'], ['1', '0'], [1, 2])
     """
     if label_separator == "":
         raise ConfigError('label_separator is "", which separates nothing: "|" and "," would')
-    wanted = _Wanted(columns, needs_labels, needs_targets, multi_label)
+    wanted = _Wanted(columns, tuple(roles), multi_label)
     sources = _sources(data, wanted, format, _ROWS_WHEN_WHOLE)
     parts = [_whole(source, wanted) for source in sources]
     _refuse_unlike_parts(parts)
-    labels = [cell for part in parts for cell in part.label or []]
+    labels = [cell for part in parts for cell in part.by_role.get("label", [])]
     rules = Rules(
         keep_blanks=keep_blanks,
         multi_label=multi_label,
@@ -82,7 +80,7 @@ def read_table(
     last_row = 0
     for part in parts:
         # Messages name the row of the one file; the joined table counts on.
-        table = build_table(part, rules)
+        table = build_table(part, rules, roles)
         tables.append(replace(table, rows=[last_row + row for row in table.rows]))
         last_row = tables[-1].rows[-1]
     name = sources[0].short_name if len(sources) == 1 else f"{len(sources)} files"
@@ -92,20 +90,21 @@ def read_table(
 def stream_tables(
     data: object,
     *,
-    columns: Columns = Columns(),
+    columns: Mapping[str, str] = Columns(),
+    roles: Sequence[Role] = TEXTS,
     rows_at_a_time: int = 1024,
     format: str | None = None,
 ) -> Iterator[Table]:
     """Read texts piece by piece, for prediction on more rows than the memory holds.
 
-    The memory needed is bounded by the rows of a piece, not by the file. Labels are not read;
-    blank texts are kept, so that every row has its answer. Row numbers go on from piece to piece.
-    What `read_table` refuses at once is refused here when its piece is reached; a path that does
-    not exist is refused at once.
+    The memory needed is bounded by the rows of a piece, not by the file. Blank texts are kept, so
+    that every row has its answer. Row numbers go on from piece to piece. What `read_table` refuses
+    at once is refused here when its piece is reached; a path that does not exist, at once.
 
     Args:
         data: As for `read_table`.
         columns: Which columns hold the texts.
+        roles: What is read.
         rows_at_a_time: How many rows a piece has at most.
         format: csv, tsv, jsonl, parquet or txt, where the name of the file does not tell.
 
@@ -120,7 +119,7 @@ def stream_tables(
     """
     if rows_at_a_time < 1:
         raise ConfigError(f"rows_at_a_time is {rows_at_a_time}; it must be at least 1")
-    wanted = _Wanted(replace(columns, label=None))
+    wanted = _Wanted(columns, tuple(roles))
     return _stream(_sources(data, wanted, format, rows_at_a_time), wanted)
 
 
@@ -150,11 +149,20 @@ def expand_paths(data: str | Path) -> list[Path]:
     return [path]
 
 
+def refuse_itself(data: str | Path, output: str | Path) -> None:
+    """Refuse to put the answers in the place of the texts.
+
+    Raises:
+        ConfigError: If the output is one of the files that are read.
+    """
+    if any(path.samefile(output) for path in expand_paths(data)):
+        raise ConfigError(f"{output} is also what is read, and would be lost; name another output")
+
+
 @dataclass(frozen=True)
 class _Wanted:
-    columns: Columns
-    needs_labels: bool = False
-    needs_targets: bool = False
+    columns: Mapping[str, str]
+    roles: tuple[Role, ...]
     multi_label: bool = False
 
     def find(self, chunk: Chunk, source: str) -> dict[str, str]:
@@ -162,8 +170,7 @@ class _Wanted:
             list(chunk.columns),
             self.columns,
             source=source,
-            needs_labels=self.needs_labels,
-            needs_targets=self.needs_targets,
+            roles=self.roles,
             multi_label=self.multi_label,
         )
 
@@ -188,7 +195,7 @@ def _sources(
     if aligned is not None:
         name = " and ".join(path.name for path in aligned)
         return [_Source(name, name, aligned_chunks(*aligned, rows_at_a_time=rows_at_a_time))]
-    asked = [name for name in astuple(wanted.columns) if name is not None]
+    asked = list(wanted.columns.values())
     sources = []
     for path in expand_paths(data):
         name = source_name(path)
@@ -216,8 +223,8 @@ def _stream(sources: Sequence[_Source], wanted: _Wanted) -> Iterator[Table]:
         columns: dict[str, str] = {}
         for chunk in _some(source):
             columns = columns or wanted.find(chunk, source.name)
-            columns.pop("label", None)
-            table = build_table(_cells([chunk], columns, source.name), Rules(keep_blanks=True))
+            cells = _cells([chunk], columns, source.name)
+            table = build_table(cells, Rules(keep_blanks=True), wanted.roles)
             rows = [rows_before + row for row in table.rows]
             last_row = rows[-1]
             yield replace(table, rows=rows, source=source.short_name)
@@ -232,21 +239,11 @@ def _some(source: _Source) -> Iterator[Chunk]:
 
 
 def _cells(chunks: Sequence[Chunk], columns: dict[str, str], source: str) -> Cells:
-    def of(role: str) -> list[object] | None:
-        if role not in columns:
-            return None
-        return [cell for chunk in chunks for cell in chunk.cells(columns[role])]
-
-    return Cells(
-        source=source,
-        rows=[row for chunk in chunks for row in chunk.rows],
-        columns=columns,
-        text=of("text") or [],
-        pair=of("pair"),
-        label=of("label"),
-        weight=of("weight"),
-        target=of("target"),
-    )
+    by_role = {
+        role: [cell for chunk in chunks for cell in chunk.cells(name)]
+        for role, name in columns.items()
+    }
+    return Cells(source, [row for chunk in chunks for row in chunk.rows], columns, by_role)
 
 
 def _refuse_unlike_parts(parts: Sequence[Cells]) -> None:

@@ -3,95 +3,82 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from zhixing.data.wording import counted, joined, numbered, quoted
 from zhixing.errors import DataError
 
-ROLES = ("text", "pair", "target", "label", "weight")
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Say which columns hold what; those left out are found by their names.
-
-    Attributes:
-        text: The column of the texts.
-        pair: The column of the second texts, where the task is about pairs.
-        target: The column of what is to be written: translations, summaries.
-        label: The column of the labels.
-        weight: The column of row weights. It is never found by name.
-    """
-
-    text: str | None = None
-    pair: str | None = None
-    label: str | None = None
-    weight: str | None = None
-    target: str | None = None
+# How the cells of a role are called in a fingerprint and in messages, where not by the role's name.
+_PLURALS = {"text": "texts", "pair": "pairs", "target": "targets", "label": "labels"}
+_PLURALS |= {"weight": "weights"}
 
 
 @dataclass(frozen=True)
 class Table:
-    """Hold rows that are fit for a task; everything in it has been checked.
+    """Hold rows that are fit for a task, column by column; everything in it has been checked.
 
     Attributes:
-        texts: One text a row, exactly as it was found.
-        pairs: The second text of each row.
-        labels: One label a row, or a tuple of them where the table is multi-label.
+        cells: The cells of each role, one a row: texts exactly as they were found, labels as names
+            (or tuples of them where the table is multi-label), numbers.
         rows: The number of each row as a person would count it: 1 is the first after the header.
             Empty lines are skipped but counted. Several files are counted on, in order of their
             names.
         source: What the rows were read from: "reviews.csv", "3 files", "<list>", "<stdin>".
         is_multi_label: Whether a row has any number of labels instead of one.
-        columns: The column found for each role: text, pair, target, label, weight.
-        weights: How much each row counts.
-        targets: What is to be written about each text.
+        columns: The column found for each role.
     """
 
-    texts: list[str]
-    pairs: list[str] | None
-    labels: list[str] | list[tuple[str, ...]] | None
+    cells: Mapping[str, list[Any]]
     rows: list[int]
-    source: str
+    source: str = "<list>"
     is_multi_label: bool = False
-    columns: dict[str, str] = field(default_factory=dict)
-    weights: list[float] | None = None
-    targets: list[str] | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        lengths = {
-            "texts": len(self.texts),
-            **{
-                name: len(values)
-                for name in ("pairs", "targets", "labels", "weights", "rows")
-                if (values := getattr(self, name)) is not None
-            },
-        }
+        lengths = {_PLURALS.get(role, role): len(cells) for role, cells in self.cells.items()}
+        lengths["rows"] = len(self.rows)
         if len(set(lengths.values())) > 1:
             sizes = ", ".join(f"{count} {name}" for name, count in lengths.items())
             raise DataError(f"a table of {sizes} is uneven: give as many of each")
 
     def __len__(self) -> int:
-        return len(self.texts)
+        return len(self.rows)
+
+    @property
+    def texts(self) -> list[str]:
+        """Give the text of each row."""
+        return self.cells["text"]
+
+    @property
+    def pairs(self) -> list[str] | None:
+        """Give the second text of each row."""
+        return self.cells.get("pair")
+
+    @property
+    def targets(self) -> list[str] | None:
+        """Give what is to be written about each text."""
+        return self.cells.get("target")
+
+    @property
+    def labels(self) -> list[str] | list[tuple[str, ...]] | None:
+        """Give one label a row, or a tuple of them where the table is multi-label."""
+        return self.cells.get("label")
+
+    @property
+    def weights(self) -> list[float] | None:
+        """Tell how much each row counts."""
+        return self.cells.get("weight")
 
     def select(self, indices: Iterable[int]) -> "Table":
         """Take the rows at these indices (from 0), in this order, as a table of the same source."""
         chosen = list(indices)
-        multi = self.is_multi_label
-        every = None if self.labels is None else self.row_labels()
-        labels = None if every is None else [every[i] for i in chosen]
-        return Table(
-            texts=[self.texts[i] for i in chosen],
-            pairs=None if self.pairs is None else [self.pairs[i] for i in chosen],
-            labels=None if labels is None else _one_form(labels, is_multi_label=multi),
-            rows=[self.rows[i] for i in chosen],
-            source=self.source,
-            is_multi_label=multi,
-            columns=self.columns,
-            weights=None if self.weights is None else [self.weights[i] for i in chosen],
-            targets=None if self.targets is None else [self.targets[i] for i in chosen],
-        )
+        cells = {role: [column[i] for i in chosen] for role, column in self.cells.items()}
+        return replace(self, cells=cells, rows=[self.rows[i] for i in chosen])
+
+    def with_cells(self, role: str, cells: list[Any]) -> "Table":
+        """Give the same rows with other cells in one role."""
+        return replace(self, cells={**self.cells, role: cells})
 
     def to_columns(self, names: Mapping[str, str] | None = None) -> dict[str, list[Any]]:
         """Give the rows as columns of plain values, from which a table reads the same again.
@@ -99,23 +86,16 @@ class Table:
         Args:
             names: What the column of a role is called; the role's own name if unsaid.
         """
-        named = {role: role for role in ROLES} | dict(names or {})
-        columns: dict[str, list[Any]] = {named["text"]: self.texts}
-        if self.pairs is not None:
-            columns[named["pair"]] = self.pairs
-        if self.targets is not None:
-            columns[named["target"]] = self.targets
-        if self.labels is not None:
-            columns[named["label"]] = [list(x) if isinstance(x, tuple) else x for x in self.labels]
-        if self.weights is not None:
-            columns[named["weight"]] = self.weights
-        return columns
+        return {
+            (names or {}).get(role, role): [list(x) if isinstance(x, tuple) else x for x in cells]
+            for role, cells in self.cells.items()
+        }
 
     def row_labels(self) -> list[tuple[str, ...]]:
         """List the labels of each row as a tuple, whether it has one or many; () without any."""
         if self.labels is None:
             return [()] * len(self)
-        return [(item,) if isinstance(item, str) else item for item in self.labels]
+        return [item if isinstance(item, tuple) else (item,) for item in self.labels]
 
     def label_counts(self) -> dict[str, int]:
         """Count the rows of each label; numbers come in the order of their size, then words.
@@ -123,14 +103,14 @@ class Table:
         Missing labels (empty strings, which a table read for training never holds) are left out.
 
         Example:
-            >>> Table(["a", "b", "c"], None, ["10", "9", "10"], [1, 2, 3], "<list>").label_counts()
-            {'9': 1, '10': 2}
+            >>> Table({"text": ["a", "b"], "label": ["10", "9"]}, [1, 2]).label_counts()
+            {'9': 1, '10': 1}
         """
         counts = Counter(label for labels in self.row_labels() for label in labels if label)
         return {label: counts[label] for label in sorted(counts, key=_label_order)}
 
     def fingerprint(self) -> str:
-        """Hash the contents (texts, pairs, targets, labels, weights) with SHA-256.
+        """Hash the contents (the cells of every role) with SHA-256.
 
         The same rows give the same fingerprint whatever file format they came in, and whatever
         their row numbers, column names and source.
@@ -145,19 +125,15 @@ class Table:
 
     def _contents(self) -> Iterator[str]:
         yield f"{len(self)} {self.is_multi_label}"
-        sides = (("texts", self.texts), ("pairs", self.pairs), ("targets", self.targets))
-        for name, texts in sides:
-            if texts is not None:
-                yield name
-                yield from texts
-        if self.labels is not None:
-            yield "labels"
-            for labels in self.row_labels():
-                yield str(len(labels))
-                yield from labels
-        if self.weights is not None:
-            yield "weights"
-            yield from (repr(weight) for weight in self.weights)
+        known = [role for role in _PLURALS if role in self.cells]
+        for role in [*known, *sorted(set(self.cells) - set(known))]:
+            yield _PLURALS.get(role, role)
+            for cell in self.row_labels() if role == "label" else self.cells[role]:
+                if isinstance(cell, tuple):
+                    yield str(len(cell))
+                    yield from cell
+                else:
+                    yield cell if isinstance(cell, str) else repr(cell)
 
 
 def check_validation_labels(train: Table, validation: Table) -> None:
@@ -205,32 +181,9 @@ def are_numbers(labels: Iterable[str]) -> bool:
 def concatenate(tables: Sequence[Table]) -> Table:
     """Join tables of the same columns into one that is called as the first of them is."""
     first = tables[0]
-    if len(tables) == 1:
-        return first
-    multi = first.is_multi_label
-    labels = [row for table in tables for row in table.row_labels()]
-    return Table(
-        texts=[text for table in tables for text in table.texts],
-        pairs=None if first.pairs is None else [t for table in tables for t in table.pairs or []],
-        labels=None if first.labels is None else _one_form(labels, is_multi_label=multi),
-        rows=[row for table in tables for row in table.rows],
-        source=first.source,
-        is_multi_label=multi,
-        columns=first.columns,
-        weights=(
-            None if first.weights is None else [w for table in tables for w in table.weights or []]
-        ),
-        targets=(
-            None if first.targets is None else [t for table in tables for t in table.targets or []]
-        ),
-    )
+    cells = {role: [cell for table in tables for cell in table.cells[role]] for role in first.cells}
+    return replace(first, cells=cells, rows=[row for table in tables for row in table.rows])
 
 
 def _label_order(label: str) -> tuple[int, int, str]:
     return (0, int(label), label) if are_numbers([label]) else (1, 0, label)
-
-
-def _one_form(
-    rows: Sequence[tuple[str, ...]], *, is_multi_label: bool
-) -> list[str] | list[tuple[str, ...]]:
-    return list(rows) if is_multi_label else [labels[0] for labels in rows]

@@ -1,56 +1,75 @@
-"""The kinds of training by name, and what each adds to the one way a run goes."""
+"""The registry of jobs: a task's name to where its two halves stand; imported when asked for."""
 
-from collections.abc import Callable
+import importlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from zhixing.data.table import Table
-from zhixing.errors import ConfigError
-from zhixing.jobs.preparation import Prepared, prepare, read_tables
-from zhixing.jobs.sequence_to_sequence.learn import (
-    conclude_pairs,
-    pair_recipe,
-    prepare_pairs,
-    read_pairs,
-)
-from zhixing.models.transformer import Transformer
-from zhixing.training.recipe import DataChoice, Recipe
-from zhixing.training.run_plan import RunPlan
-from zhixing.workflows.finishing import Outcome, conclude_classes
+from zhixing.errors import CheckpointError, ConfigError
 
-Tables = tuple[Table, Table | None]
+if TYPE_CHECKING:
+    from zhixing.checkpoints.pretrained import Pretrained
+    from zhixing.jobs.learn import Learner
+    from zhixing.jobs.use import Use
 
 
 @dataclass(frozen=True)
-class Job:
-    """What a kind of training does its own way.
+class JobEntry:
+    """Say where a job stands.
 
     Attributes:
-        recipe: The settings, unless they are changed, for a model of this name.
-        read: Rows to learn from, and those to score on where they are given.
-        prepare: Everything that a training needs before the first step.
-        conclude: What a trained model came to.
+        help: One line for the list of commands.
+        does: What its models do, for messages: "writes texts".
+        use: `module:attribute` of the half that opens and asks models.
+        learn: `module:attribute` of the half that trains them.
+        head: A folder without a card, with this head, is opened by this job; None if by none.
     """
 
-    recipe: Callable[[str], Recipe]
-    read: Callable[[object, object, DataChoice], Tables]
-    prepare: Callable[[RunPlan, Tables], Prepared]
-    conclude: Callable[[RunPlan, Prepared, Transformer], Outcome]
+    help: str
+    does: str
+    use: str
+    learn: str
+    head: str | None = None
 
 
-def _usual(_: str) -> Recipe:
-    return Recipe()
+# One line a job; the package of each holds all that it does its own way.
+JOBS: dict[str, JobEntry] = {}
 
 
-PAIRS = Job(pair_recipe, read_pairs, prepare_pairs, conclude_pairs)
-JOBS = {
-    "classify": Job(_usual, read_tables, prepare, conclude_classes),
-    "translate": PAIRS,
-    "summarize": PAIRS,
-}
+def register(name: str, package: str, help: str, does: str, *, head: str | None = None) -> None:
+    """Add a job whose halves are `USE` in `package.use` and `LEARN` in `package.learn`."""
+    JOBS[name] = JobEntry(help, does, f"{package}.use:USE", f"{package}.learn:LEARN", head)
 
 
-def job_named(task: str) -> Job:
-    """Give a kind of training by its name.
+register(
+    "classify",
+    "zhixing.jobs.classify",
+    "Give labels to texts, or to every row of a file.",
+    "classifies texts",
+    head="classification",
+)
+register(
+    "translate",
+    "zhixing.jobs.translate",
+    "Translate texts of any length, or a file of any size.",
+    "writes texts",
+    head="next_token",
+)
+register(
+    "summarize",
+    "zhixing.jobs.summarize",
+    "Summarize texts that fit the model, or every row of a file.",
+    "writes texts",
+)
+
+
+def imported(reference: str) -> Any:
+    """Give the object that `module:attribute` names."""
+    module, _, attribute = reference.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def entry_named(task: str) -> JobEntry:
+    """Give where a task's job stands.
 
     Raises:
         ConfigError: If there is none.
@@ -58,3 +77,35 @@ def job_named(task: str) -> Job:
     if task not in JOBS:
         raise ConfigError(f"task is {task!r}; this version trains: {', '.join(JOBS)}")
     return JOBS[task]
+
+
+def use_of(task: str) -> "Use":
+    """Give the half of a job that opens and asks models."""
+    return imported(entry_named(task).use)
+
+
+def learn_of(task: str) -> "Learner":
+    """Give the half of a job that trains models."""
+    return imported(entry_named(task).learn)
+
+
+def task_of(pretrained: "Pretrained") -> str:
+    """Tell what a folder opens as: what its card says, or without a card what its head can do.
+
+    Raises:
+        CheckpointError: If that is no task of this version, or the model has no head for any.
+    """
+    task, head = pretrained.card.task, pretrained.config.head
+    if task is None:
+        task = next((name for name, entry in JOBS.items() if entry.head == head), None)
+    if task is None:
+        raise CheckpointError(
+            f"the model has no head for a task (its head is {head!r}); "
+            f"train one with: zhixing train classify --data FILE --model FOLDER --out NEW"
+        )
+    if task not in JOBS:
+        raise CheckpointError(
+            f"the model was trained for the task {task!r}, which this version does not know; it "
+            f"knows {', '.join(JOBS)}"
+        )
+    return task

@@ -12,10 +12,7 @@ from sacrebleu.significance import PairedTest
 
 from zhixing.errors import DataError
 from zhixing.metrics.intervals import Interval
-
-_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")
-# Words of a European text hold none; of a Chinese one even titles and names are mostly such.
-_CHINESE_SHARE = 0.2
+from zhixing.metrics.scripts import is_chinese
 
 
 @dataclass(frozen=True)
@@ -57,13 +54,6 @@ class TextDifference:
     def difference(self) -> float:
         """Give how many points the one is ahead."""
         return self.score - self.other
-
-
-def is_chinese(texts: Sequence[str]) -> bool:
-    """Tell whether texts are written in Chinese characters, which BLEU has to part one by one."""
-    characters = sum(len(text) for text in texts)
-    found = sum(len(_HAN.findall(text)) for text in texts)
-    return found > _CHINESE_SHARE * characters
 
 
 def text_scores(

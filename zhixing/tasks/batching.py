@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zhixing.data.batch import Example, filled_up
+from zhixing.data.batch import Example
 from zhixing.data.loader import by_length
 from zhixing.errors import ConfigError
 from zhixing.layers.kernels.packed_linear import KERNEL_ROWS, has_tiles
@@ -97,7 +97,7 @@ def logits_of(
 
     def compute(rows: list[int]) -> Tensor:
         chosen = [examples[row] for row in rows]
-        batch = task.collate(filled_up(chosen, multiple)).to(device)
+        batch = task.collate(task.filled_up(chosen, multiple)).to(device)
         logits = task.logits(model, batch)[: len(rows)].float().cpu()
         if progress is not None:
             progress(sum(example.num_tokens for example in chosen))

@@ -1,20 +1,20 @@
-"""Labels and sentiment: one text, or a pair, to one label or several."""
+"""Text classification (sentiment, topics, intents): a text or a pair to one label or several."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from zhixing.data.batch import Batch, Example, Window, label_ids, label_matrix, lay_out
+from zhixing.data.batch import Batch, Example, label_ids, label_matrix, lay_out
 from zhixing.data.table import Table
-from zhixing.data.windows import Coverage, covered, pair_bounds, spread, window_bounds
+from zhixing.data.windows import Coverage
 from zhixing.errors import ConfigError, DataError
 from zhixing.layers.dropout import Noise
+from zhixing.layers.ragged import Ragged
 from zhixing.metrics.accuracy import (
     accuracy,
     balanced_accuracy,
@@ -27,9 +27,8 @@ from zhixing.metrics.accuracy import (
 from zhixing.models.transformer import Transformer
 from zhixing.tasks.batching import logits_of
 from zhixing.tasks.task import Loss
+from zhixing.tasks.text_reading import TextReader
 from zhixing.tokenization.tokenizer import Tokenizer
-
-OVERLAP_SHARE = 8
 
 
 @dataclass(frozen=True)
@@ -62,11 +61,8 @@ class Classification:
         }
 
 
-class ClassificationTask:
+class ClassificationTask(TextReader):
     """Classify texts of any length.
-
-    A text longer than the model is read in windows that overlap by an eighth; the logits of its
-    windows are averaged, while training as while predicting.
 
     Args:
         tokenizer: The model's.
@@ -95,12 +91,10 @@ class ClassificationTask:
             )
         if not 0.0 <= label_smoothing < 1.0:
             raise ConfigError(f"label_smoothing is {label_smoothing}; allowed is 0 to below 1")
-        self.tokenizer = tokenizer
+        super().__init__(tokenizer, max_positions=max_positions, max_windows=max_windows)
         self.labels = tuple(labels)
         self.ids = {name: i for i, name in enumerate(self.labels)}
-        self.max_positions = max_positions
         self.is_multi_label = is_multi_label
-        self.max_windows = max_windows
         self.class_weights = None if class_weights is None else torch.tensor(class_weights)
         self.label_smoothing = label_smoothing
 
@@ -110,19 +104,7 @@ class ClassificationTask:
         Raises:
             DataError: If a label is not among the task's.
         """
-        firsts = self.tokenizer.ids(table.texts)
-        seconds = None if table.pairs is None else self.tokenizer.ids(table.pairs)
-        labels = self._label_ids(table)
-        examples = []
-        for i, first in enumerate(firsts):
-            second = None if seconds is None else seconds[i]
-            windows, read = self._windows(first, second)
-            given = len(first) + (0 if second is None else len(second))
-            label = None if labels is None else labels[i]
-            weight = 1.0 if table.weights is None else table.weights[i]
-            row = table.rows[i]
-            examples.append(Example(tuple(windows), label, row, given, read, weight))
-        return examples
+        return self.examples(table, self._label_ids(table))
 
     def collate(self, examples: Sequence[Example]) -> Batch:
         """Lay examples end to end, their labels beside them."""
@@ -130,7 +112,7 @@ class ClassificationTask:
 
     def weight(self, batch: Batch) -> float:
         """Count the targets of a batch, each by its row's weight and its class's."""
-        return self._weight(batch.labels, batch.weights)
+        return self._weight(_tensor(batch.target), batch.weights)
 
     def loss(
         self,
@@ -142,15 +124,15 @@ class ClassificationTask:
     ) -> Loss:
         """Compute the summed cross-entropy, or for multi-label the summed binary one."""
         weight = self.weight(batch)
-        logits = self._averaged(
+        logits = self.averaged_logits(
             model, batch, noise=noise, gradient_checkpointing=gradient_checkpointing
         )
         wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        return Loss(self._summed(wide, batch.labels, batch.weights), weight)
+        return Loss(self._summed(wide, _tensor(batch.target), batch.weights), weight)
 
     def logits(self, model: Transformer, batch: Batch) -> Float[Tensor, "B C"]:
         """Average the logits of each text's windows."""
-        return self._averaged(model, batch)
+        return self.averaged_logits(model, batch)
 
     def evaluate(
         self,
@@ -246,35 +228,6 @@ class ClassificationTask:
             coverage=Coverage(example.tokens_read, example.tokens_given),
         )
 
-    def _windows(self, first: list[int], second: list[int] | None) -> tuple[list[Window], int]:
-        """Cut one row into windows; also count the tokens that stand in one of them."""
-        paired = second is not None
-        given = len(first) + (len(second) if second is not None else 0)
-        room = given
-        if self.max_positions is not None:
-            room = self.max_positions - self.tokenizer.num_special(pair=paired)
-        if given <= room:
-            return [self._window(first, second)], given
-        if second is None:
-            bounds = window_bounds(given, size=room, overlap=room // OVERLAP_SHARE)
-            kept = [bounds[i] for i in self._chosen(len(bounds))]
-            return [self._window(first[a:b], None) for a, b in kept], covered(kept)
-        pairs = pair_bounds(len(first), len(second), room=room, overlap=room // OVERLAP_SHARE)
-        both = [pairs[i] for i in self._chosen(len(pairs))]
-        read = sum(covered(sorted({pair[side] for pair in both})) for side in (0, 1))
-        return [self._window(first[a:b], second[c:d]) for (a, b), (c, d) in both], read
-
-    def _chosen(self, count: int) -> list[int]:
-        return spread(count, at_most=self.max_windows or count)
-
-    def _window(self, first: list[int], second: list[int] | None) -> Window:
-        wrapped = self.tokenizer.wrap(first, second)
-        types = wrapped.token_type_ids
-        return Window(
-            numpy.asarray(wrapped.input_ids, dtype=numpy.int32),
-            numpy.asarray(types, dtype=numpy.int32) if any(types) else None,
-        )
-
     def _label_ids(self, table: Table) -> list[tuple[int, ...]] | None:
         if table.labels is None:
             return None
@@ -297,29 +250,11 @@ class ClassificationTask:
     def _targets(
         self, examples: Sequence[Example]
     ) -> Int[Tensor, " B"] | Float[Tensor, "B C"] | None:
-        if not examples or any(e.labels is None for e in examples):
+        if not examples or any(e.target is None for e in examples):
             return None
         if self.is_multi_label:
             return label_matrix(examples, len(self.labels)).float()
         return label_ids(examples)
-
-    def _averaged(
-        self,
-        model: Transformer,
-        batch: Batch,
-        *,
-        noise: Noise | None = None,
-        gradient_checkpointing: bool = False,
-    ) -> Float[Tensor, "B C"]:
-        logits = model.classify(
-            batch.input_ids,
-            batch.token_type_ids,
-            noise=noise,
-            gradient_checkpointing=gradient_checkpointing,
-        )
-        counts = torch.bincount(batch.owners, minlength=len(batch.rows))
-        sums = logits.new_zeros(len(batch.rows), logits.size(-1))
-        return sums.index_add(0, batch.owners, logits) / counts.to(logits.dtype).unsqueeze(-1)
 
     def _weight(self, targets: Tensor | None, row_weights: Tensor | None = None) -> float:
         """Count what `_summed` sums over."""
@@ -358,6 +293,10 @@ class ClassificationTask:
         if row_weights is None:
             return losses
         return (losses.view(len(logits), -1).sum(-1) * row_weights.to(losses)).sum()
+
+
+def _tensor(target: Tensor | Ragged | None) -> Tensor | None:
+    return target if isinstance(target, Tensor) else None
 
 
 def _unlabelled() -> DataError:

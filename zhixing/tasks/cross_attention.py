@@ -1,4 +1,4 @@
-"""What a decoder looks at while it writes: which parts of a source its words came from."""
+"""Cross-attention while a decoder writes: which parts of a source its words came from."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,7 +14,7 @@ from zhixing.generation.selection import Hypothesis
 from zhixing.layers.recorder import recording
 from zhixing.models.transformer import Transformer
 from zhixing.tasks.batching import in_order
-from zhixing.tasks.sequence_to_sequence import SequenceToSequenceTask
+from zhixing.tasks.sequence_to_sequence import SequenceToSequenceTask, target_of
 
 # An attention of nothing at all would have no logarithm.
 MIN_ATTENTION = 1e-6
@@ -41,14 +41,15 @@ def cross_attention(
     Source:
         Garg et al. 2019, arXiv:1909.02074, section 3.1 (the penultimate layer).
     """
-    if model.decoder is None or batch.output_ids is None:
-        raise DataError("attention to what was read needs a model with a decoder, and targets")
+    if model.decoder is None:
+        raise DataError("attention to what was read needs a model with a decoder")
+    targets = target_of(batch)
     blocks = model.decoder.blocks
     block = blocks[len(blocks) - (2 if len(blocks) > 2 else 1)]
-    with recording(block, "cross_attention.weights") as found:
-        model.decoder_states(batch.input_ids, task.shifted(batch.output_ids))
-    (weights,) = found.values()
-    return batch.by_example([own.float().mean(0) for own in weights])
+    with recording(block, "cross_attention.weights") as recorded:
+        model.decoder_states(batch.input_ids, task.shifted(targets))
+    (weights,) = recorded.values()
+    return batch.by_example([heads.float().mean(0) for heads in weights])
 
 
 def coverage(weights: Float[Tensor, "U T"]) -> float:
@@ -70,7 +71,7 @@ def by_coverage(
     model: Transformer,
     task: SequenceToSequenceTask,
     examples: Sequence[Example],
-    found: Sequence[Sequence[Hypothesis]],
+    written: Sequence[Sequence[Hypothesis]],
     penalty: float,
     *,
     device: torch.device,
@@ -82,28 +83,27 @@ def by_coverage(
         model: That wrote them.
         task: Knows how to lay examples out.
         examples: What was read.
-        found: What was written about each.
+        written: Its hypotheses about each.
         penalty: Factor on `coverage`.
         device: Where to compute.
         precision: Of the matrix products.
     """
-    whole = [
-        replace(example, output_ids=numpy.asarray(one.ids, dtype=numpy.int32))
-        for example, own in zip(examples, found, strict=True)
-        for one in own
+    pairs = [
+        replace(example, target=numpy.asarray(hypothesis.ids, dtype=numpy.int32))
+        for example, hypotheses in zip(examples, written, strict=True)
+        for hypothesis in hypotheses
     ]
 
     def compute(rows: list[int]) -> list[float]:
-        batch = task.collate([whole[row] for row in rows]).to(device)
-        return [coverage(own) for own in cross_attention(model, task, batch)]
+        batch = task.collate([pairs[row] for row in rows]).to(device)
+        return [coverage(weights) for weights in cross_attention(model, task, batch)]
 
-    sizes = [example.num_tokens for example in whole]
-    covered = in_order(compute, sizes, device=device, precision=precision)
+    sizes = [example.num_tokens for example in pairs]
+    coverages = in_order(compute, sizes, device=device, precision=precision)
+    covered = iter(coverages)
     ranked: list[list[Hypothesis]] = []
-    place = 0
-    for own in found:
-        pairs = zip(own, covered[place : place + len(own)], strict=True)
-        scores = {number: one.score + penalty * value for number, (one, value) in enumerate(pairs)}
-        ranked.append([own[i] for i in sorted(scores, key=scores.__getitem__, reverse=True)])
-        place += len(own)
+    for hypotheses in written:
+        scores = [hypothesis.score + penalty * next(covered) for hypothesis in hypotheses]
+        order = sorted(range(len(scores)), key=scores.__getitem__, reverse=True)
+        ranked.append([hypotheses[i] for i in order])
     return ranked

@@ -76,15 +76,8 @@ def unlabelled_table(texts: list[str], pairs: list[str] | None) -> Table:
     """Make an unlabelled table of texts in memory."""
     if pairs is not None and len(pairs) != len(texts):
         raise DataError(f"there are {len(texts)} texts but {len(pairs)} pairs; give one a text")
-    return Table(
-        texts=texts,
-        pairs=pairs,
-        labels=None,
-        rows=list(range(1, len(texts) + 1)),
-        source="<list>",
-        is_multi_label=False,
-        columns={},
-    )
+    cells = {"text": texts} if pairs is None else {"text": texts, "pair": pairs}
+    return Table(cells, list(range(1, len(texts) + 1)))
 
 
 def checked_text(value: object, name: str) -> str:

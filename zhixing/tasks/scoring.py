@@ -1,21 +1,19 @@
-"""What a model thinks of targets that are given: how likely each token is."""
+"""Score given targets by teacher forcing: the log-probability of every token."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy
 import torch
 
 from zhixing.data.batch import Example
 from zhixing.errors import DataError
-from zhixing.layers.ragged import Ragged
 from zhixing.tasks.batching import in_order
-from zhixing.tasks.sequence_to_sequence import SequenceToSequenceTask
-from zhixing.tasks.translation.translator import Translator
+from zhixing.tasks.sequence_to_sequence import SequenceToSequenceTask, target_ids, target_of
+from zhixing.tasks.writer import TextWriter
 
 # Logits of so many positions are held at once.
-ROWS = 128
+MAX_ROWS = 128
 
 
 @dataclass(frozen=True)
@@ -40,42 +38,47 @@ class ScoredPair:
 
 
 def score_pairs(
-    translator: Translator, sources: Sequence[str], targets: Sequence[str]
+    writer: TextWriter, sources: Sequence[str], targets: Sequence[str]
 ) -> list[ScoredPair]:
-    """Tell how likely a model holds each target for its source.
+    """Tell how likely a model holds each target for its source (teacher forcing).
 
     Raises:
         DataError: If there are unequally many, or a pair is too long for the model.
     """
-    examples = forced_examples(translator.task, sources, targets)
-    model, task = translator.model, translator.task
+    examples = forced_examples(writer.task, sources, targets)
+    scored = []
+    for example, log_probs in zip(
+        examples, token_log_probs(writer, writer.task, examples), strict=True
+    ):
+        pieces = tuple(writer.text_format.target.piece(i) for i in target_ids(example).tolist())
+        total = sum(log_probs)
+        scored.append(ScoredPair(total / len(log_probs), total, pieces, tuple(log_probs)))
+    return scored
+
+
+def token_log_probs(
+    writer: TextWriter, task: SequenceToSequenceTask, examples: Sequence[Example]
+) -> list[list[float]]:
+    """Give the log-probability of every token of each example's target, its end included."""
+    model = writer.model
 
     def compute(rows: list[int]) -> list[list[float]]:
-        batch = task.collate([examples[row] for row in rows]).to(translator.device)
-        outputs = outputs_of(batch.output_ids)
-        states = model.decoder_states(batch.input_ids, task.shifted(outputs))
-        found = torch.cat(
+        batch = task.collate([examples[row] for row in rows]).to(writer.device)
+        targets = target_of(batch)
+        states = model.decoder_states(batch.input_ids, task.shifted(targets))
+        parts = zip(states.split(MAX_ROWS), targets.values.split(MAX_ROWS), strict=True)
+        log_probs = torch.cat(
             [
                 model.next_logits(some).float().log_softmax(-1).gather(1, ids[:, None])[:, 0]
-                for some, ids in zip(states.split(ROWS), outputs.values.split(ROWS), strict=True)
+                for some, ids in parts
             ]
         )
-        own = [part.tolist() for part in found.cpu().split(list(outputs.lengths))]
-        return batch.by_example(own)
+        return batch.by_example(
+            [part.tolist() for part in log_probs.cpu().split(list(targets.lengths))]
+        )
 
-    found = in_order(
-        compute,
-        [example.num_tokens for example in examples],
-        device=translator.device,
-        precision=translator.products,
-    )
-    text_format = translator.text_format
-    scored = []
-    for example, own in zip(examples, found, strict=True):
-        ids = [] if example.output_ids is None else example.output_ids.tolist()
-        pieces = tuple(text_format.target.piece(i) for i in ids)
-        scored.append(ScoredPair(sum(own) / len(own), sum(own), pieces, tuple(own)))
-    return scored
+    sizes = [example.num_tokens for example in examples]
+    return in_order(compute, sizes, device=writer.device, precision=writer.products)
 
 
 def forced_examples(
@@ -90,27 +93,10 @@ def forced_examples(
         raise DataError(
             f"there are {len(sources)} sources and {len(targets)} targets; give one for each"
         )
-    text_format = task.text_format
-    read, written = text_format.source.ids(list(sources)), text_format.target.ids(list(targets))
-    examples = []
-    for number, (ids, output) in enumerate(zip(read, written, strict=True), start=1):
-        window = task.window(ids)
-        whole = numpy.asarray([*text_format.first, *output, text_format.end_id], dtype=numpy.int32)
-        if max(len(window), len(whole)) > task.longest:
-            raise DataError(
-                f"pair {number} has {len(window)} and {len(whole)} tokens, but the model takes "
-                f"{task.longest} on a side; part it into sentences"
-            )
-        examples.append(Example((window,), None, number, len(ids), len(ids), 1.0, whole))
-    return examples
-
-
-def outputs_of(outputs: Ragged | None) -> Ragged:
-    """Give what a batch is to write.
-
-    Raises:
-        DataError: If it has nothing to write.
-    """
-    if outputs is None:
-        raise DataError("these rows have no targets; give pairs")
-    return outputs
+    sides = (task.text_format.source.ids(list(sources)), task.text_format.target.ids(list(targets)))
+    return [
+        task.fitting_example(
+            source, target, row=number, name=f"pair {number}", remedy="part it into sentences"
+        )
+        for number, (source, target) in enumerate(zip(*sides, strict=True), start=1)
+    ]

@@ -1,12 +1,14 @@
-"""Texts about texts: translation, summarization; one text in, one text out."""
+"""Sequence-to-sequence: translation, summarization; one text in, one text out."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy
 import torch
+from jaxtyping import Int32
+from numpy import ndarray
 
-from zhixing.data.batch import Batch, Example, Window, lay_out
+from zhixing.data.batch import Batch, Example, Window, filled_up, joined_ids, lay_out
 from zhixing.data.table import Table
 from zhixing.errors import DataError
 from zhixing.generation.search import search
@@ -16,11 +18,10 @@ from zhixing.generation.shortlist import Shortlist, search_within
 from zhixing.layers.dropout import Noise
 from zhixing.layers.kernels.cross_entropy import vocabulary_loss
 from zhixing.layers.ragged import Ragged, starts
-from zhixing.metrics.bleu import text_scores
 from zhixing.models.transformer import Transformer
-from zhixing.tasks.batching import each_batch, in_order
+from zhixing.tasks.batching import in_order
 from zhixing.tasks.task import Loss
-from zhixing.tokenization.tokenizer import Tokenizer
+from zhixing.tasks.text_format import TextFormat
 
 # A pair with more tokens than this on one side is no sentence, and would cost more than it tells.
 LONGEST = 1024
@@ -31,36 +32,6 @@ CPU_TOKENS, MOST_CPU_TOKENS = 2048, 8192
 # A small model's step is soon done, and more sentences share its cost: as many as this cache holds.
 CACHE_BYTES = 32 << 20
 ACCELERATOR_TOKENS = 16384
-
-
-@dataclass(frozen=True)
-class TextFormat:
-    """How a model reads and writes: its tokenizers and the tokens around texts.
-
-    Attributes:
-        source: Of what is read.
-        target: Of what is written.
-        settings: How it searches, unless told otherwise.
-        before: Tokens that stand before every text that is read (T5's task, a language's code).
-        first: Tokens with which everything that is written begins (a language's code).
-        reads: Instead of the first token around a text that is read, the second: another language.
-    """
-
-    source: Tokenizer
-    target: Tokenizer
-    settings: SearchSettings
-    before: tuple[int, ...] = ()
-    first: tuple[int, ...] = ()
-    reads: tuple[int, int] | None = None
-
-    @property
-    def end_id(self) -> int:
-        """Give the token that ends what is written."""
-        return self.settings.end_ids[0]
-
-    def text(self, ids: Sequence[int]) -> str:
-        """Give the text of tokens that were written."""
-        return self.target.decode(ids).strip()
 
 
 class SequenceToSequenceTask:
@@ -97,9 +68,46 @@ class SequenceToSequenceTask:
             if max(len(window), 0 if output is None else len(output)) > self.longest:
                 continue
             weight = 1.0 if table.weights is None else table.weights[i]
-            row = table.rows[i]
-            examples.append(Example((window,), None, row, len(ids), len(ids), weight, output))
+            examples.append(Example((window,), output, table.rows[i], len(ids), len(ids), weight))
         return examples
+
+    def fitting_example(
+        self,
+        source_ids: Sequence[int],
+        target_ids: Sequence[int] | None = None,
+        *,
+        row: int = 1,
+        name: str = "source",
+        remedy: str = "give a sentence",
+    ) -> Example:
+        """Encode one text, and what is written about it so far or at last, that has to fit.
+
+        Args:
+            source_ids: Tokens of what is read, a language's code first where there is one.
+            target_ids: Tokens of what is written, without those of the format.
+            row: Its number.
+            name: What it is called if it is refused.
+            remedy: What to do then.
+
+        Raises:
+            DataError: If one side is longer than the model takes.
+        """
+        window = self.window(source_ids)
+        target, told = None, f"{len(window)} tokens"
+        if target_ids is not None:
+            ids = [*self.text_format.first, *target_ids, self.text_format.end_id]
+            target = numpy.asarray(ids, dtype=numpy.int32)
+            told = f"{len(window)} and {len(target)} tokens"
+        if max(len(window), 0 if target is None else len(target)) > self.longest:
+            raise DataError(
+                f"{name} has {told}, but the model takes {self.longest} on a side; {remedy}"
+            )
+        return Example((window,), target, row, len(source_ids), len(source_ids))
+
+    def written_example(self, source_ids: Sequence[int], ids: Sequence[int]) -> Example:
+        """Join a source to token ids exactly as the model wrote them, to be scored."""
+        target = numpy.asarray(ids, dtype=numpy.int32)
+        return Example((self.window(source_ids),), target, 1, len(source_ids), len(source_ids))
 
     def window(self, ids: Sequence[int]) -> Window:
         """Give what the model reads of a text's tokens."""
@@ -114,12 +122,43 @@ class SequenceToSequenceTask:
         return Window(numpy.asarray(wrapped, dtype=numpy.int32), None)
 
     def collate(self, examples: Sequence[Example]) -> Batch:
-        """Lay examples end to end, what is to be written beside them."""
-        return lay_out(examples, None)
+        """Lay examples end to end, what is to be written beside them, window by window."""
+        if examples[0].target is None:
+            return lay_out(examples)
+        batch = lay_out(examples, then_by=lambda example: -len(target_ids(example)))
+        targets = [target_ids(examples[owner]) for owner in batch.owners.tolist()]
+        return replace(batch, target=Ragged(joined_ids(targets), tuple(map(len, targets))))
+
+    def filled_up(self, examples: Sequence[Example], multiple: int) -> list[Example]:
+        """Fill up what is read and what is written, each by itself, with pairs that do not count.
+
+        See `data.batch.filled_up`.
+        """
+        if examples[0].target is None:
+            return filled_up(examples, multiple)
+        filled = list(examples)
+        source = max((example.windows[0] for example in examples), key=len)
+        target = max(map(target_ids, examples), key=len)
+        missing_in = -sum(example.tokens_in for example in examples) % multiple
+        missing_out = -sum(len(target_ids(example)) for example in examples) % multiple
+        if not (missing_in or missing_out):
+            return filled
+        # A pair has something on both sides, and no more than the longest that were there.
+        count = max(-(-missing_in // len(source)), -(-missing_out // len(target)))
+        if not (missing_in and missing_out) or min(missing_in, missing_out) < count:
+            missing_in, missing_out = missing_in + multiple, missing_out + multiple
+            count = max(-(-missing_in // len(source)), -(-missing_out // len(target)))
+        if min(missing_in, missing_out) < count:
+            return filled
+        for i in range(count):
+            shares = [(n * (i + 1)) // count - (n * i) // count for n in (missing_in, missing_out)]
+            window, ids = source.cut(shares[0]), target[: shares[1]]
+            filled.append(replace(examples[0], windows=(window,), target=ids, weight=0.0))
+        return filled
 
     def weight(self, batch: Batch) -> float:
         """Count the tokens to be written, each by its row's weight."""
-        outputs = _outputs(batch)
+        outputs = target_of(batch)
         if batch.weights is None:
             return float(len(outputs.values))
         counts = torch.tensor(outputs.lengths, dtype=torch.float64)
@@ -135,7 +174,7 @@ class SequenceToSequenceTask:
     ) -> Loss:
         """Compute the summed cross-entropy of every token to be written."""
         weight = self.weight(batch)
-        outputs = _outputs(batch)
+        outputs = target_of(batch)
         before = self.shifted(outputs)
         states = model.decoder_states(
             batch.input_ids, before, noise=noise, gradient_checkpointing=gradient_checkpointing
@@ -161,49 +200,6 @@ class SequenceToSequenceTask:
         first = torch.tensor(starts(outputs.lengths), device=values.device)
         values[first] = self.text_format.settings.start_id
         return Ragged(values, outputs.lengths)
-
-    def evaluate(
-        self,
-        model: Transformer,
-        examples: Sequence[Example],
-        table: Table,
-        *,
-        device: torch.device,
-        precision: str,
-    ) -> dict[str, float]:
-        """Compute the loss without smoothing, and BLEU and chrF of what is written greedily."""
-        references = dict(zip(table.rows, table.targets or [], strict=True))
-        found = generate(
-            model,
-            self,
-            examples,
-            self.text_format.settings.with_beams(1),
-            device=device,
-            precision=precision,
-        )
-        texts = [self.text_format.text(own[0].ids) for own in found]
-        scores = text_scores(texts, [references[example.row] for example in examples])
-        loss = self._mean_loss(model, examples, device=device, precision=precision)
-        return {"loss": loss, "bleu": scores.bleu, "chrf": scores.chrf}
-
-    def _mean_loss(
-        self,
-        model: Transformer,
-        examples: Sequence[Example],
-        *,
-        device: torch.device,
-        precision: str,
-    ) -> float:
-        plain = SequenceToSequenceTask(self.text_format, max_positions=self.longest)
-
-        def compute(rows: list[int]) -> tuple[float, float]:
-            batch = plain.collate([examples[row] for row in rows]).to(device)
-            loss = plain.loss(model, batch)
-            return float(loss.total), loss.weight
-
-        sizes = [example.num_tokens for example in examples]
-        parts = each_batch(compute, sizes, device=device, precision=precision)
-        return sum(total for _, (total, _) in parts) / sum(weight for _, (_, weight) in parts)
 
 
 def generate(
@@ -277,7 +273,23 @@ def _budget(sizes: Sequence[int], model: Transformer, device: torch.device) -> i
     return share + max(sizes, default=0)
 
 
-def _outputs(batch: Batch) -> Ragged:
-    if batch.output_ids is None:
-        raise DataError("these rows have no targets, and a loss needs them; give a table of pairs")
-    return batch.output_ids
+def target_of(batch: Batch) -> Ragged:
+    """Give the token ids that a batch is to write, in the order of its windows.
+
+    Raises:
+        DataError: If it has nothing to write.
+    """
+    if not isinstance(batch.target, Ragged):
+        raise DataError("these rows have no targets; give a table of pairs")
+    return batch.target
+
+
+def target_ids(example: Example) -> Int32[ndarray, " U"]:
+    """Give the token ids that an example is to write, its end included.
+
+    Raises:
+        DataError: If it has none.
+    """
+    if not isinstance(example.target, ndarray):
+        raise DataError(f"row {example.row} has no target; give a table with targets")
+    return example.target

@@ -1,4 +1,4 @@
-"""What every task promises to the loop, the evaluation and the pipeline."""
+"""What every task promises to the training loop and to batched inference."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +28,26 @@ class Loss:
 
 
 @runtime_checkable
-class Task(Protocol):
+class Collator(Protocol):
+    """The part of a task that makes batches."""
+
+    def collate(self, examples: Sequence[Example]) -> Batch:
+        """Lay examples end to end, with their targets."""
+
+    def filled_up(self, examples: Sequence[Example], multiple: int) -> list[Example]:
+        """Add examples that do not count, so that the tokens are a multiple of some number."""
+
+
+@runtime_checkable
+class Scorer(Collator, Protocol):
+    """A task whose model gives each example a row of logits."""
+
+    def logits(self, model: Transformer, batch: Batch) -> Float[Tensor, "B C"]:
+        """Compute what the model says of each example, before it becomes a result."""
+
+
+@runtime_checkable
+class Task(Collator, Protocol):
     """Know how text becomes tensors and tensors become results, for one kind of work.
 
     The training loop knows of a task only that it has examples, batches and a loss.
@@ -36,9 +55,6 @@ class Task(Protocol):
 
     def encode(self, table: Table) -> list[Example]:
         """Turn rows of text into examples, any length of text included."""
-
-    def collate(self, examples: Sequence[Example]) -> Batch:
-        """Lay examples end to end."""
 
     def weight(self, batch: Batch) -> float:
         """Tell by what the batch's summed loss is to be divided, before anything is computed."""
@@ -63,14 +79,3 @@ class Task(Protocol):
         precision: str,
     ) -> dict[str, float]:
         """Compute the task's metrics over a whole set, each by its name, and "loss"."""
-
-
-@runtime_checkable
-class Scorer(Protocol):
-    """A task whose model gives each example a row of numbers."""
-
-    def collate(self, examples: Sequence[Example]) -> Batch:
-        """Lay examples end to end."""
-
-    def logits(self, model: Transformer, batch: Batch) -> Float[Tensor, "B C"]:
-        """Compute what the model says of each example, before it becomes a result."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from zhixing.data.batch import Example, filled_up
+from zhixing.data.batch import Example
 from zhixing.data.loader import Batching, epoch_batches, fill
 from zhixing.errors import TrainingError
 from zhixing.layers.dropout import Noise
@@ -195,7 +195,9 @@ class _Loop:
         sizes = [run.examples[row].num_tokens for row in rows]
         parts = list(fill(range(len(rows)), sizes, self.config.micro_tokens))
         batches = [
-            run.task.collate(filled_up([run.examples[rows[i]] for i in part], self.multiple))
+            run.task.collate(
+                run.task.filled_up([run.examples[rows[i]] for i in part], self.multiple)
+            )
             for part in parts
         ]
         weight = sum(run.task.weight(batch) for batch in batches)

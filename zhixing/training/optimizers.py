@@ -183,10 +183,11 @@ def freeze(model: Transformer, config: TrainingConfig) -> None:
     Raises:
         ConfigError: If the model has fewer layers than are to be frozen.
     """
-    if config.freeze_layers > model.config.encoder_layers:
+    layers = model.config.encoder_layers + model.config.decoder_layers
+    if config.freeze_layers > layers:
         raise ConfigError(
-            f"freeze_layers is {config.freeze_layers}, but the model has "
-            f"{model.config.encoder_layers} layers; choose at most so many"
+            f"freeze_layers is {config.freeze_layers}, but the model has {layers} layers; choose "
+            f"at most so many"
         )
     for name, parameter in model.named_parameters():
         layer = layer_of(name, model.config.encoder_layers)

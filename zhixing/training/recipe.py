@@ -1,49 +1,48 @@
-"""Recipe: every setting of a training."""
+"""Recipe: every setting of a training, of its data and of a new model."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from zhixing.config import override
-from zhixing.data.table import Columns
+from zhixing.config import Setting, override, setting, settings_of
+from zhixing.data.roles import Columns
 from zhixing.errors import ConfigError
 from zhixing.layers.positions import PositionKind
 from zhixing.layers.residual import NormPlace
 from zhixing.models.config import ModelConfig, PoolingKind
 from zhixing.training.config import TrainingConfig
 
+# What `model` is where one is to be built from nothing.
+NEW = "new"
 # Two texts and the marks around them, with a few tokens of each.
-FEWEST_POSITIONS = 16
+MIN_POSITIONS = 16
 
 
 @dataclass(frozen=True)
 class DataChoice:
-    """Say how rows are read from tables.
+    """Say how rows are read from tables; `data.label=stars`, or `label=stars` for short."""
 
-    Attributes:
-        text: Column of the texts; found by name if none is given.
-        pair: Column of second texts.
-        label: Column of the labels.
-        target: Column of what is to be written.
-        weight: Column that says how much each row counts in training; none if not given.
-        old: File of pairs of the kind that an adapted translator was made for, which it is scored
-            on before and after.
-        multi_label: A row may bear several labels, or none.
-        label_separator: Between several labels in one cell.
-        validation_fraction: Share held back where no validation rows are given; 0 for none.
-        class_weights: "balanced" weighs every class alike however many rows it has.
-    """
+    text: str | None = setting(None, "Column of the texts; found by its name if none is given.")
+    pair: str | None = setting(None, "Column of second texts.")
+    label: str | None = setting(None, "Column of the labels.")
+    target: str | None = setting(None, "Column of what is to be written.")
+    weight: str | None = setting(None, "Column that says how much each row counts in training.")
+    old: str | None = setting(
+        None,
+        "File of pairs of the kind that an adapted model was made for, on which it is scored "
+        "before and after.",
+    )
+    multi_label: bool = setting(False, "A row may bear several labels, or none.")
+    label_separator: str | None = setting(None, "Between several labels in one cell.")
+    validation_fraction: float = setting(
+        0.1, "Share of rows held back where no validation rows are given; 0 for none."
+    )
+    class_weights: Literal["none", "balanced"] = setting(
+        "none", "balanced weighs every class alike however many rows it has."
+    )
 
-    text: str | None = None
-    pair: str | None = None
-    label: str | None = None
-    target: str | None = None
-    weight: str | None = None
-    old: str | None = None
-    multi_label: bool = False
-    label_separator: str | None = None
-    validation_fraction: float = 0.1
-    class_weights: Literal["none", "balanced"] = "none"
+    # The settings that name the column of a role.
+    ROLES: ClassVar[tuple[str, ...]] = ("text", "pair", "label", "target", "weight")
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.validation_fraction < 1.0:
@@ -54,48 +53,47 @@ class DataChoice:
     @property
     def columns(self) -> Columns:
         """Give the columns asked for."""
-        return Columns(self.text, self.pair, self.label, self.weight, self.target)
+        return Columns(**{role: getattr(self, role) for role in self.ROLES})
 
 
 @dataclass(frozen=True)
 class NewModel:
-    """Describe a model to be built from nothing, with a vocabulary learned from the texts.
+    """Describe a model to be built from nothing, with a vocabulary learned from the texts."""
 
-    Attributes:
-        vocabulary: How texts are cut into pieces.
-        vocab_size: How many pieces at most.
-        lowercase: Read letters without case.
-        min_frequency: How often a piece has to occur.
-        hidden_size, encoder_layers, decoder_layers, num_heads, feed_forward_size: Sizes; a model
-            that writes needs a decoder.
-        positions, convolution_width: How order is told.
-        max_positions: Longest window in tokens.
-        norm, pooling, activation, dropout: See `ModelConfig`.
-    """
-
-    vocabulary: Literal["wordpiece", "byte_bpe", "unigram"] = "wordpiece"
-    vocab_size: int = 8000
-    lowercase: bool = True
-    min_frequency: int = 2
-    hidden_size: int = 256
-    encoder_layers: int = 3
-    decoder_layers: int = 0
-    num_heads: int = 4
-    feed_forward_size: int = 512
-    positions: PositionKind = "convolution"
-    convolution_width: int = 7
-    max_positions: int = 512
-    norm: NormPlace = "pre"
-    pooling: PoolingKind = "mean"
-    activation: str = "gelu"
-    dropout: float = 0.2
+    vocabulary: Literal["wordpiece", "byte_bpe", "unigram"] = setting(
+        "wordpiece", "How texts are cut into pieces: WordPiece, byte-level BPE or unigram."
+    )
+    vocab_size: int = setting(8000, "How many pieces at most.", unit="pieces")
+    lowercase: bool = setting(True, "Read letters without case.")
+    min_frequency: int = setting(2, "How often a piece has to occur.")
+    hidden_size: int = setting(256, "Width of the hidden states.")
+    encoder_layers: int = setting(3, "Blocks of the encoder.", unit="layers")
+    decoder_layers: int = setting(0, "Blocks of the decoder.", unit="layers")
+    num_heads: int = setting(4, "Attention heads a block.")
+    feed_forward_size: int = setting(512, "Width inside the feed-forward network.")
+    positions: PositionKind = setting("convolution", "How order is told.")
+    convolution_width: int = setting(7, "Neighbourhood of convolutional positions, odd.")
+    max_positions: int = setting(512, "Longest window.", unit="tokens")
+    norm: NormPlace = setting("pre", "Where residuals are normalized.")
+    pooling: PoolingKind = setting("mean", "Which vector stands for a text.")
+    activation: str = setting("gelu", "Of the feed-forward network.")
+    dropout: float = setting(0.2, "Dropout rate on sublayer results and embeddings.")
 
     def __post_init__(self) -> None:
-        if self.max_positions < FEWEST_POSITIONS:
+        if self.max_positions < MIN_POSITIONS:
             raise ConfigError(
                 f"new.max_positions is {self.max_positions}; a window has to have room for at "
-                f"least {FEWEST_POSITIONS} tokens"
+                f"least {MIN_POSITIONS} tokens"
             )
+
+    def tokenizer(self) -> dict[str, Any]:
+        """Give the arguments of `train_tokenizer`."""
+        return {
+            "kind": self.vocabulary,
+            "vocab_size": self.vocab_size,
+            "lowercase": self.lowercase,
+            "min_frequency": self.min_frequency,
+        }
 
     def writer_config(self, *, vocab_size: int, padding_id: int) -> ModelConfig:
         """Give the configuration of a model that writes, in a form that others open: M2M-100's.
@@ -186,17 +184,56 @@ class Recipe:
     def _with_sections(values: Mapping[str, Any]) -> dict[str, Any]:
         """Write `label` as `data.label`."""
         names = {field.name for field in fields(DataChoice)}
-        whole: dict[str, Any] = {}
+        full: dict[str, Any] = {}
         for key, value in values.items():
             name = f"data.{key}" if key in names else key
-            if name in whole:
-                raise ConfigError(f"{key} is set twice, to {whole[name]!r} and {value!r}; keep one")
-            whole[name] = value
-        return whole
+            if name in full:
+                raise ConfigError(f"{key} is set twice, to {full[name]!r} and {value!r}; keep one")
+            full[name] = value
+        return full
+
+    def keys(self, values: Mapping[str, Any]) -> list[str]:
+        """List the settings that some values set, a section's as `section.name`."""
+        keys = []
+        for key, value in self._with_sections(values).items():
+            inner = value if isinstance(value, Mapping) else None
+            keys += [key] if inner is None else [f"{key}.{name}" for name in inner]
+        return keys
+
+    def settings(self) -> list[Setting]:
+        """List every setting with its value as default."""
+        sections = settings_of(_Sections(self.data, self.new))
+        return [*settings_of(self.training), *sections]
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values, in the form that `changed` reads."""
         return {**asdict(self.training), "data": asdict(self.data), "new": asdict(self.new)}
+
+
+def refuse_unread(
+    recipe: Recipe, values: Mapping[str, Any], task: str, obeys: Callable[[str], bool]
+) -> None:
+    """Refuse settings that a person set and that change nothing in a training.
+
+    Args:
+        recipe: Of the task, with its defaults.
+        values: What a person set.
+        task: Its name.
+        obeys: Tells whether the task obeys a setting.
+
+    Raises:
+        ConfigError: With all of them. One that is unknown is left to `Recipe.changed`.
+    """
+    known = {each.name for each in recipe.settings()}
+    unread = [key for key in recipe.keys(values) if key in known and not obeys(key)]
+    if unread:
+        names = ", ".join(unread)
+        is_new = all(key.startswith("new.") for key in unread)
+        remedy = "they describe a new model: add --model new" if is_new else "leave them out"
+        raise ConfigError(
+            f"{names} would change nothing in this training ({task}); {remedy}, or see "
+            f"zhixing train {task} --settings"
+        )
 
 
 @dataclass(frozen=True)

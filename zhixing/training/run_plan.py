@@ -9,7 +9,7 @@ from zhixing.errors import CheckpointError, DataError
 from zhixing.training.recipe import Recipe
 
 FILE = "run.json"
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,10 @@ def read_plan(folder: Path) -> RunPlan:
         raise CheckpointError(f"{folder} has no {FILE}; name the --out folder of a training")
     values = read_json(folder / FILE)
     if values.pop("format", None) != FORMAT:
-        raise CheckpointError(f"{folder / FILE} was written by another version; train anew")
+        raise CheckpointError(
+            f"{folder / FILE} was written by another version of zhixing; a run goes on only with "
+            f"the version that began it: resume it with that one, or train anew"
+        )
     try:
         return RunPlan(**{**values, "recipe": Recipe().changed(values["recipe"])})
     except (TypeError, KeyError) as error:

@@ -2,22 +2,22 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from zhixing.checkpoints.builtin import locate
 from zhixing.checkpoints.files import read_json
 from zhixing.checkpoints.pretrained import CONFIG
-from zhixing.data.aligned import aligned_paths
-from zhixing.data.columns import speaks_of_pairs
 from zhixing.data.doctors.files import examine_file
-from zhixing.data.doctors.labels import Examination, examine
-from zhixing.data.doctors.pairs import examine_pairs
+from zhixing.data.doctors.labels import Examination
 from zhixing.data.readers import expand_paths, read_table
-from zhixing.data.table import Columns
+from zhixing.data.roles import Columns
+from zhixing.data.table import Table
 from zhixing.errors import DataError
+from zhixing.jobs.learn import Learner
+from zhixing.jobs.registry import JOBS, learn_of
 from zhixing.models.families.known import family_named
 from zhixing.tokenization.files import load_tokenizer
+from zhixing.training.recipe import DataChoice
 
 
 def check(
@@ -31,8 +31,8 @@ def check(
 ) -> Examination:
     """Examine rows: labels, blanks, duplicates, leaks, lengths, encoding, quoting.
 
-    Rows with a source and a target are examined as pairs for a translator: `examine_pairs` says for
-    what.
+    Rows that a task recognizes by their columns, such as those with a source and a target, are
+    examined as that task says.
 
     Args:
         data: Rows in any form that training reads. A file is also read as bytes.
@@ -46,16 +46,18 @@ def check(
         What was found, each with row numbers and a remedy. A file that cannot be read as a table
         has its faults as findings.
     """
-    has_pairs = _holds_pairs(data, columns)
-    read = partial(
-        read_table,
-        columns=columns,
-        needs_labels=False,
-        needs_targets=has_pairs,
-        multi_label=multi_label,
-        label_separator=label_separator,
-        keep_blanks=True,
-    )
+    learner = _learner_for(data, columns)
+    choice = DataChoice(multi_label=multi_label, label_separator=label_separator)
+
+    def read(rows: object) -> Table:
+        return read_table(
+            rows,
+            columns=columns,
+            roles=[role if role.kind == "text" else role.optional() for role in learner.roles],
+            keep_blanks=True,
+            **learner.reading(choice),
+        )
+
     raw = []
     if isinstance(data, str | Path) and str(data) != "-":
         raw = [finding for path in expand_paths(data) for finding in examine_file(path)]
@@ -66,29 +68,32 @@ def check(
         if not any(finding.severity == "error" for finding in raw):
             raise
         return Examination(source=str(data), num_rows=0, labels={}, lengths=None, findings=raw)
-    look = examine_pairs if has_pairs else examine
     if model is None:
-        found = look(table, held)
+        examination = learner.examine(table, held)
     else:
         count_tokens, room = _measures(model, pair=table.pairs is not None)
-        found = look(table, held, count_tokens=count_tokens, max_length=room)
-    return replace(found, findings=[*raw, *found.findings])
+        examination = learner.examine(table, held, count_tokens=count_tokens, max_length=room)
+    return replace(examination, findings=[*raw, *examination.findings])
 
 
-def _holds_pairs(data: object, columns: Columns) -> bool:
-    """Tell pairs to translate from labelled rows, by what was asked for or the columns' names."""
-    if columns.target is not None:
-        return True
-    if columns.label is not None or columns.pair is not None or str(data) == "-":
-        return False
-    try:
-        table = read_table(
-            data, columns=columns, needs_labels=False, needs_targets=True, keep_blanks=True
-        )
-    except DataError:
-        # It has no such columns, or is faulty in a way that the reading to come will tell.
-        return isinstance(data, str | Path) and aligned_paths(data) is not None
-    return speaks_of_pairs(table.columns)
+def _learner_for(data: object, columns: Columns) -> Learner:
+    """Choose the task whose rows these are: the last that recognizes them, the first if none."""
+    learners = [learn_of(name) for name in JOBS]
+    for learner in reversed(learners):
+        roles = {role.name for role in learner.roles}
+        if not set(columns) <= roles:
+            continue
+        found: dict[str, str] = {}
+        if str(data) != "-":
+            try:
+                table = read_table(data, columns=columns, roles=learner.roles, keep_blanks=True)
+                found = dict(table.columns)
+            except DataError:
+                # It has no such columns, or is faulty in a way that the reading to come will tell.
+                found = {}
+        if learner.recognizes(data, {**found, **columns}):
+            return learner
+    return learners[0]
 
 
 def _measures(model: str, *, pair: bool) -> tuple[Callable[[Sequence[str]], list[int]], int | None]:

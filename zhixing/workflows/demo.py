@@ -1,54 +1,41 @@
-"""Train, prove and use models on built-in data, offline, in about two minutes."""
+"""Train, prove and use models on built-in data, offline: every job plays its act."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import cast
+from typing import Any
 
-from zhixing.data.readers import read_table
-from zhixing.evaluation.bag_of_words import Baseline, compare
-from zhixing.jobs.classify.report import ClassificationReport
-from zhixing.tasks.classification import Classification
-from zhixing.tasks.translation.result import Translation
+from zhixing.jobs.learn import Act
+from zhixing.jobs.registry import JOBS, learn_of
+from zhixing.jobs.report import Report
+from zhixing.training.recipe import DataChoice
 from zhixing.workflows.evaluate import evaluate
 from zhixing.workflows.finishing import Finished
 from zhixing.workflows.inspect import inspect
-from zhixing.workflows.load import load_classifier, load_translator
+from zhixing.workflows.load import load
 from zhixing.workflows.train import Watch, train_model
-
-# Eight passes at a rate that suits so few rows; the held-out messages had no say in it.
-SETTINGS = {"epochs": 8, "learning_rate": 2e-4, "batch_size": 16, "snapshot_minutes": 0}
-
-
-# To be translated: everyday sentences and some of software, with what must stay as it is.
-LETTER = """Good morning! Where is the station?
-The meeting starts at 9:30, so please don't be late.
-
-The function returns a list of strings. Choose a name, then click {button} to save the file.
-See https://example.org/help for more information.
-"""
 
 
 @dataclass(frozen=True)
-class Demonstration:
-    """What the demo made.
+class Played:
+    """What one job's act of the demo came to.
 
     Attributes:
-        finished: The training; its own scores are on a tenth of the training messages.
-        report: Scores on the held-out messages, which the training never saw.
-        baseline: A bag of words on the same messages.
-        messages: Fresh messages, and what the model says of each.
-        page: The attention over one of them.
-        translation: A letter in French.
+        task: Whose.
+        act: As it was planned.
+        asked: Fresh texts, and what the model says of each.
+        finished: The training, where there was one; its scores are on a part of its own rows.
+        report: Scores on held-out rows, which the training never saw.
+        page: A look inside the model, over one of the fresh texts.
     """
 
-    finished: Finished
-    report: ClassificationReport
-    baseline: Baseline | None
-    messages: list[tuple[str, Classification]]
-    page: Path
-    translation: Translation
+    task: str
+    act: Act
+    asked: list[tuple[str, Any]]
+    finished: Finished | None = None
+    report: Report | None = None
+    page: Path | None = None
 
 
 def demonstrate(
@@ -57,32 +44,42 @@ def demonstrate(
     overwrite: bool = False,
     watch: Watch | None = None,
     should_stop: Callable[[], bool] = lambda: False,
-) -> Demonstration | None:
-    """Fine-tune minilm on the built-in support messages, score it, use it; translate a letter.
+) -> list[Played] | None:
+    """Play the acts of all jobs that have one: train, score and use a model, or use one.
+
+    Returns:
+        What each came to; None if it was asked to stop.
 
     Raises:
-        CheckpointError: If minilm is not on this machine, with the command that brings it.
+        CheckpointError: If a model is not on this machine, with the command that brings it.
     """
-    with as_file(files("zhixing.resources") / "support") as folder:
-        finished = train_model(
-            "classify",
-            folder / "train.tsv",
-            out=out,
-            settings=SETTINGS,
-            overwrite=overwrite,
-            watch=watch,
-            should_stop=should_stop,
-        )
-        if finished is None:
-            return None
-        pipeline, test_page = load_classifier(out), out / "test.html"
-        report = cast("ClassificationReport", evaluate(out, folder / "test.tsv", out=test_page))
-        fresh = (folder / "fresh.txt").read_text(encoding="utf-8").splitlines()
-        training = read_table(folder / "train.tsv", needs_labels=True)
-        test = read_table(folder / "test.tsv", needs_labels=True)
-        predicted = pipeline.logits(pipeline.encode(test)).argmax(-1)
-        baseline = compare(training, test, pipeline.labels, predicted)
-    page = inspect(pipeline, fresh[0], out / "attention.html")
-    said = list(zip(fresh, pipeline(fresh), strict=True))
-    translation = load_translator("en-fr")(LETTER)
-    return Demonstration(finished, report, baseline, said, page, translation)
+    acts = [(name, learn_of(name).act) for name in JOBS]
+    played = []
+    for task, act in acts:
+        if act is None:
+            continue
+        if act.data is None:
+            played.append(Played(task, act, [(act.text, load(act.model)(act.text))]))
+            continue
+        with as_file(files("zhixing.resources") / act.data) as folder:
+            finished = train_model(
+                task,
+                folder / "train.tsv",
+                model=act.model,
+                out=out,
+                settings=act.settings,
+                overwrite=overwrite,
+                watch=watch,
+                should_stop=should_stop,
+            )
+            if finished is None:
+                return None
+            report = evaluate(out, folder / "test.tsv", out=out / "test.html")
+            fresh = (folder / "fresh.txt").read_text(encoding="utf-8").splitlines()
+            model, learner = load(out), learn_of(task)
+            rows = [learner.read_rows(folder / f"{n}.tsv", DataChoice()) for n in ("train", "test")]
+            report = learner.with_baseline(report, model, *rows)
+        page = inspect(model, fresh[0], out / "attention.html")
+        asked = list(zip(fresh, model(fresh), strict=True))
+        played.append(Played(task, act, asked, finished, report, page))
+    return played

@@ -1,22 +1,15 @@
-"""Score a trained model on labelled rows."""
+"""Score a trained model on rows with targets, by the one scorer that its job has."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from zhixing.checkpoints.files import check_free_file, write_json, write_text
-from zhixing.checkpoints.fingerprint import model_hash
 from zhixing.data.readers import read_table
-from zhixing.data.table import Columns, Table
+from zhixing.data.roles import Columns
 from zhixing.errors import ConfigError, FileError
-from zhixing.evaluation.claims import Origin
-from zhixing.jobs.classify.report import ClassificationReport, evaluate_logits
-from zhixing.jobs.sequence_to_sequence.report import TextReport, evaluate_texts
+from zhixing.jobs.registry import task_of, use_of
+from zhixing.jobs.report import Report
 from zhixing.tasks.batching import Precision
-from zhixing.tasks.classifier import Classifier
-from zhixing.tasks.translation.translator import Translator
-from zhixing.version import __version__
-from zhixing.workflows.load import load, load_translator
+from zhixing.workflows.load import load, load_for
 from zhixing.workflows.report import evaluation_page
 
 FORMS = (".json", ".html")
@@ -34,7 +27,7 @@ def evaluate(
     threads: int = 0,
     seed: int = 0,
     overwrite: bool = False,
-) -> ClassificationReport | TextReport:
+) -> Report:
     """Score a model on labelled rows, or on pairs of texts; each score with an interval.
 
     Args:
@@ -42,7 +35,7 @@ def evaluate(
         data: Labelled rows, or texts with what should be written, in any form that training
             reads.
         out: Also write a report there: a .json of all numbers, or an .html page.
-        against: Another model that writes, to be held against this one on the same rows.
+        against: Another model of the same task, to be held against this one on the same rows.
         columns: Which columns hold what.
         precision: See `load`.
         device: See `load`.
@@ -59,68 +52,19 @@ def evaluate(
         raise ConfigError(f"{out} has to end in {' or '.join(FORMS)}, the two forms of a report")
     if out is not None:
         _check_free(Path(out), model, overwrite=overwrite)
-    loaded = load(model, precision=precision, device=device, threads=threads)
-    report: ClassificationReport | TextReport
-    if isinstance(loaded, Translator):
-        other = None
-        if against is not None:
-            other = load_translator(against, precision=precision, device=device, threads=threads)
-        report, table = _score_texts(loaded, data, columns, seed, other)
-    elif against is not None:
-        raise ConfigError(f"{model} classifies; --against compares two models that write: drop it")
-    else:
-        report, table = _score_classes(loaded, data, columns, seed)
-    if out is not None:
-        _write(Path(out), str(model), table.source, report, table.texts)
+    opened = load(model, precision=precision, device=device, threads=threads)
+    task, other = task_of(opened.pretrained), None
+    if against is not None:
+        other = load_for(task, against, precision=precision, device=device, threads=threads)
+    use, card = use_of(task), opened.card
+    roles = use.scored(card, must=True)
+    table = read_table(data, columns=columns, roles=roles, **use.reading(card))
+    report: Report = opened.score(table, against=other, seed=seed)
+    if out is not None and Path(out).suffix == ".html":
+        write_text(Path(out), evaluation_page(str(model), table.source, report, table.texts))
+    elif out is not None:
+        write_json(Path(out), {"model": str(model), "data": table.source, **report.to_dict()})
     return report
-
-
-def _score_classes(
-    pipeline: Classifier, data: object, columns: Columns, seed: int
-) -> tuple[ClassificationReport, Table]:
-    card = pipeline.card
-    table = read_table(
-        data,
-        columns=columns,
-        needs_labels=True,
-        multi_label=card.is_multi_label,
-        label_separator=card.label_separator,
-    )
-    examples = pipeline.encode(table)
-    origin = Origin(table.fingerprint(), model_hash(pipeline.model), __version__, seed)
-    report = evaluate_logits(
-        pipeline.logits(examples),
-        examples,
-        pipeline.labels,
-        is_multi_label=card.is_multi_label,
-        temperature=card.temperature,
-        thresholds=card.thresholds,
-        origin=origin,
-    )
-    return report, table
-
-
-def _score_texts(
-    translator: Translator,
-    data: object,
-    columns: Columns,
-    seed: int,
-    other: Translator | None = None,
-) -> tuple[TextReport, Table]:
-    """Translate all rows as a person would, and score every one of them."""
-    table = read_table(data, columns=columns, needs_labels=False, needs_targets=True)
-    found = translator.translate(table.texts)
-    origin = Origin(table.fingerprint(), model_hash(translator.model), __version__, seed)
-    report = evaluate_texts(
-        table.texts,
-        [one.text for one in found],
-        table.targets or [],
-        rows=table.rows,
-        cut=sum("cut" in one.flags for one in found),
-        origin=origin,
-        others=None if other is None else [one.text for one in other.translate(table.texts)],
-    )
-    return report, table
 
 
 def _check_free(path: Path, model: str | Path, *, overwrite: bool) -> None:
@@ -128,17 +72,3 @@ def _check_free(path: Path, model: str | Path, *, overwrite: bool) -> None:
     if path.exists() and Path(model).is_dir() and path.parent.samefile(model):
         raise FileError(f"{path} belongs to the model that is scored; name another file")
     check_free_file(path, overwrite=overwrite)
-
-
-def _write(
-    path: Path,
-    model: str,
-    data: str,
-    report: ClassificationReport | TextReport,
-    texts: list[str],
-) -> None:
-    if path.suffix == ".html":
-        write_text(path, evaluation_page(model, data, report, texts))
-        return
-    values: Mapping[str, Any] = {"model": model, "data": data, **report.to_dict()}
-    write_json(path, values)

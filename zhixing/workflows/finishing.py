@@ -1,29 +1,16 @@
-"""The last act of a training: calibrate, score, save the model folder, write the report."""
+"""The last act of a training: score, save the model folder, write the report."""
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from zhixing.checkpoints.card import Card
 from zhixing.checkpoints.files import write_text
-from zhixing.checkpoints.fingerprint import model_hash
 from zhixing.checkpoints.pretrained import Pretrained, write_model_files
-from zhixing.data.batch import Example, label_ids, label_matrix
-from zhixing.evaluation.bag_of_words import Baseline, compare
-from zhixing.evaluation.claims import Origin
-from zhixing.jobs.classify.report import ClassificationReport, evaluate_logits
-from zhixing.jobs.preparation import Prepared
-from zhixing.jobs.sequence_to_sequence.report import TextReport
-from zhixing.metrics.accuracy import best_thresholds
-from zhixing.metrics.calibration import fit_multilabel_temperature, fit_temperature
-from zhixing.models.transformer import Transformer
-from zhixing.tasks.batching import logits_of
-from zhixing.tasks.classification import ClassificationTask
+from zhixing.jobs.learn import Learner, Prepared
+from zhixing.jobs.report import Report
 from zhixing.training.loop import Run
 from zhixing.training.run_plan import RunPlan
 from zhixing.training.snapshot import machine_facts
@@ -33,7 +20,7 @@ from zhixing.workflows.report import training_page
 
 REPORT = "report.html"
 # A kill may leave a folder of this name behind; whoever ends the run removes it.
-BOX = ".model-"
+WRITING_PREFIX = ".model-"
 
 
 @dataclass(frozen=True)
@@ -41,79 +28,63 @@ class Finished:
     """What a training came to.
 
     Attributes:
+        task: What was learned.
         folder: The model's.
-        report: Scores on validation; None if there were no such rows.
-        baseline: Counting words, on the same rows; None where it was not computed.
+        reports: Scores by the rows they are about: "validation", and what else the task scores.
         steps: Optimizer steps.
         seconds: Spent in steps.
         tokens: Read in all epochs.
         best_step: Whose weights were kept.
-        old: Scores on pairs of the kind that an adapted model was made for; None without any.
+        next_words: After the task and the folder, a command that tries the model.
     """
 
+    task: str
     folder: Path
-    report: ClassificationReport | TextReport | None
-    baseline: Baseline | None
+    reports: dict[str, Report]
     steps: int
     seconds: float
     tokens: int
     best_step: int
-    old: TextReport | None = None
+    next_words: str = ""
+
+    @property
+    def report(self) -> Report | None:
+        """Give the scores on validation; None if there were no such rows."""
+        return self.reports.get("validation")
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values, as they stand in JSON."""
+        report = self.report
+        others = {name: each for name, each in self.reports.items() if each is not report}
         return {
             "folder": str(self.folder),
             "steps": self.steps,
             "best_step": self.best_step,
             "seconds": self.seconds,
             "tokens": self.tokens,
-            "report": None if self.report is None else self.report.to_dict(),
-            "baseline": None if self.baseline is None else asdict(self.baseline),
-            "old": None if self.old is None else self.old.to_dict(),
+            "report": None if report is None else report.to_dict(),
+            "others": {name: each.to_dict() for name, each in others.items()},
         }
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What a trained model came to.
-
-    Attributes:
-        card: With its scores.
-        report: On validation; None if there were no such rows.
-        baseline: On the same rows; None where there is none.
-        old: On pairs of the kind that an adapted model was made for; None without any.
-    """
-
-    card: Card
-    report: ClassificationReport | TextReport | None = None
-    baseline: Baseline | None = None
-    old: TextReport | None = None
-
-
 def finish(
-    folder: Path,
-    plan: RunPlan,
-    prepared: Prepared,
-    run: Run,
-    journal: Journal,
-    conclude: Callable[[RunPlan, Prepared, Transformer], Outcome],
+    folder: Path, plan: RunPlan, prepared: Prepared, run: Run, journal: Journal, learner: Learner
 ) -> Finished:
     """Leave a model folder and a report behind a run."""
     lines = list(journal.lines())
     steps = [line for line in lines if line["event"] == "step"]
     best = [line["step"] for line in lines if line["event"] == "evaluation" and line["is_best"]]
     model = run.model.to("cpu")
-    outcome = conclude(plan, prepared, model)
+    outcome = learner.conclude(plan, prepared, model)
     finished = Finished(
+        task=plan.task,
         folder=folder,
-        report=outcome.report,
-        baseline=outcome.baseline,
+        reports=outcome.reports,
         steps=len(steps),
         seconds=sum(line["seconds"] for line in steps),
         tokens=sum(line["tokens"] for line in steps),
         best_step=best[-1] if best else len(steps),
-        old=outcome.old,
+        next_words=learner.use.next_words(prepared.pretrained),
     )
     record = _record(plan, prepared, finished)
     pretrained = replace(
@@ -122,51 +93,9 @@ def finish(
     _put_model(pretrained, folder)
     texts = prepared.validation.texts
     lengths = [example.tokens_given for example in prepared.examples]
-    page = training_page(plan, record, outcome.report, outcome.baseline, lines, texts, lengths)
+    page = training_page(plan, record, finished.report, lines, texts, lengths)
     write_text(folder / REPORT, page)
     return finished
-
-
-def conclude_classes(_: RunPlan, prepared: Prepared, model: Transformer) -> Outcome:
-    """Calibrate and score a classifier on its validation rows."""
-    card = prepared.pretrained.card
-    examples = prepared.validation_examples
-    if not examples or not isinstance(prepared.task, ClassificationTask):
-        return Outcome(card)
-    logits = logits_of(model, prepared.task, examples, device=torch.device("cpu"))
-    card = calibrated(card, logits, examples)
-    origin = Origin(
-        data=prepared.validation.fingerprint(),
-        model=model_hash(model),
-        version=__version__,
-    )
-    report = evaluate_logits(
-        logits,
-        examples,
-        card.labels,
-        is_multi_label=card.is_multi_label,
-        temperature=card.temperature,
-        thresholds=card.thresholds,
-        origin=origin,
-    )
-    scores = {
-        name: {"value": claim.value, "low": claim.interval.low, "high": claim.interval.high}
-        for name, claim in report.scores.items()
-    }
-    card = replace(card, scores={"validation": {**scores, "signature": report.signature}})
-    baseline = compare(prepared.table, prepared.validation, card.labels, logits.argmax(-1))
-    return Outcome(card, report, baseline)
-
-
-def calibrated(card: Card, logits: torch.Tensor, examples: list[Example]) -> Card:
-    """Fit the temperature, and for multi-label the thresholds, on labelled rows."""
-    if not card.is_multi_label:
-        return replace(card, temperature=fit_temperature(logits, label_ids(examples)))
-    targets = label_matrix(examples, logits.size(1))
-    temperature = fit_multilabel_temperature(logits, targets)
-    probabilities = (logits.double() / temperature).sigmoid()
-    thresholds = best_thresholds(probabilities, targets)
-    return replace(card, temperature=temperature, thresholds=tuple(thresholds.tolist()))
 
 
 def _record(plan: RunPlan, prepared: Prepared, finished: Finished) -> Mapping[str, Any]:
@@ -187,7 +116,7 @@ def _record(plan: RunPlan, prepared: Prepared, finished: Finished) -> Mapping[st
 
 def _put_model(pretrained: Pretrained, folder: Path) -> None:
     """Write the model's files beside the run's, each whole or not at all, the weights last."""
-    with tempfile.TemporaryDirectory(prefix=BOX, dir=folder) as box:
+    with tempfile.TemporaryDirectory(prefix=WRITING_PREFIX, dir=folder) as box:
         write_model_files(pretrained, Path(box))
         names = sorted(os.listdir(box), key=lambda name: (name == "config.json", name))
         for name in names:

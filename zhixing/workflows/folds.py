@@ -8,11 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from zhixing.data.splits import folds
 from zhixing.errors import ConfigError, TrainingError
-from zhixing.jobs.preparation import read_labelled
-from zhixing.training.recipe import Recipe
-from zhixing.workflows.train import Watch, train_model
+from zhixing.jobs.registry import learn_of
+from zhixing.tasks.inference import use_threads
+from zhixing.training.run_plan import RunPlan
+from zhixing.workflows.train import Watch, run_plan
 
 
 @dataclass(frozen=True)
@@ -53,32 +56,29 @@ def cross_validate(
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ConfigError("folds are trained by one process; run them without torchrun")
-    recipe = Recipe().changed(settings or {})
-    table = read_labelled(data, recipe.data)
-    pair = None if table.pairs is None else "pair"
-    weight = None if table.weights is None else "weight"
-    kept = replace(
-        recipe.data, text="text", pair=pair, label="label", weight=weight, label_separator=None
+    learner = learn_of(task)
+    use_threads(threads)
+    recipe = learner.recipe_with(model, settings or {})
+    table, _ = learner.read(data, None, recipe.data)
+    recipe = replace(recipe, training=replace(recipe.training, snapshot_minutes=0.0))
+    plan = RunPlan(
+        task,
+        data="data.jsonl",
+        validation="validation.jsonl",
+        model=model,
+        recipe=recipe,
+        device=device,
+        threads=threads or torch.get_num_threads(),
     )
-    settings = {**replace(recipe, data=kept).to_dict(), "snapshot_minutes": 0}
     scores: list[float] = []
     metric = ""
     parts = folds(table, num_folds=num_folds, seed=recipe.training.seed)
-    for number, (train_rows, held) in enumerate(parts, start=1):
+    for number, tables in enumerate(parts, start=1):
         if watch is not None:
             watch(f"fold {number} of {num_folds}")
         with tempfile.TemporaryDirectory() as box:
-            finished = train_model(
-                task,
-                train_rows.to_columns(),
-                validation=held.to_columns(),
-                out=Path(box) / "fold",
-                model=model,
-                settings=settings,
-                device=device,
-                threads=threads,
-                watch=watch,
-                should_stop=should_stop,
+            finished = run_plan(
+                plan, tables, Path(box) / "fold", watch=watch, should_stop=should_stop
             )
         if finished is None or finished.report is None:
             raise TrainingError(f"fold {number} was stopped; cross-validation keeps no snapshots")

@@ -1,16 +1,14 @@
-"""A model's name to a Classifier."""
+"""Load a model folder to use it: a name or a path to an object that answers."""
 
 from pathlib import Path
+from typing import Any
 
 from zhixing.checkpoints.builtin import locate
 from zhixing.checkpoints.pretrained import load_pretrained
 from zhixing.errors import ConfigError
-from zhixing.jobs.translate.learn_shortlist import load_shortlist
-from zhixing.models.quantization import keep_output
+from zhixing.jobs.registry import JOBS, task_of, use_of
 from zhixing.tasks.batching import Precision
-from zhixing.tasks.classifier import Classifier
 from zhixing.tasks.inference import use_threads
-from zhixing.tasks.translation.translator import Translator
 
 
 def load(
@@ -19,8 +17,8 @@ def load(
     precision: Precision = "float32",
     device: str = "cpu",
     threads: int = 0,
-) -> Classifier | Translator:
-    """Load a trained model to use it: one that classifies, or one that writes.
+) -> Any:
+    """Load a trained model to use it: what its folder's card says it does.
 
     Args:
         model: A model folder or a built-in name.
@@ -30,61 +28,33 @@ def load(
         threads: For computing, in the whole process; 0 leaves what torch chose.
 
     Returns:
-        Something to call: with a text it gives a result, with a list it gives a list.
+        Something to call: with a text it gives a result, with a list it gives a list. A
+        `Classifier`, a `Translator`, ....
 
     Raises:
         CheckpointError: If the folder is incomplete, damaged, or has no head for a task.
     """
     use_threads(threads)
     pretrained = load_pretrained(locate(str(model)))
-    if pretrained.model.next_token is not None:
-        return Translator(pretrained, device=device, precision=precision)
-    return Classifier(pretrained, device=device, precision=precision)
+    return use_of(task_of(pretrained)).open(pretrained, device=device, precision=precision)
 
 
-def load_classifier(
+def load_for(
+    task: str,
     model: str | Path,
     *,
     precision: Precision = "float32",
     device: str = "cpu",
     threads: int = 0,
-) -> Classifier:
-    """Load a model that classifies; see `load`.
+) -> Any:
+    """Load a model that does a given task; see `load`.
 
     Raises:
         ConfigError: If it does something else.
     """
-    loaded = load(model, precision=precision, device=device, threads=threads)
-    if isinstance(loaded, Classifier):
-        return loaded
-    raise ConfigError(f"{model} writes texts and does not classify; use zhixing translate")
-
-
-def load_translator(
-    model: str | Path,
-    *,
-    precision: Precision = "float32",
-    device: str = "cpu",
-    threads: int = 0,
-    shortlist: str | Path | None = None,
-) -> Translator:
-    """Load a model that writes; see `load`.
-
-    Args:
-        model: A model folder or a built-in name.
-        precision: Of the matrix products.
-        device: cpu, cuda, cuda:N or mps.
-        threads: For computing.
-        shortlist: A file that `learn_shortlist` wrote; None to write with the whole vocabulary.
-
-    Raises:
-        ConfigError: If it does something else.
-        CheckpointError: If the shortlist is one of another vocabulary.
-    """
-    loaded = load(model, precision=precision, device=device, threads=threads)
-    if isinstance(loaded, Translator):
-        if shortlist is not None:
-            loaded.shortlist = load_shortlist(shortlist, loaded)
-            keep_output(loaded.model)
-        return loaded
-    raise ConfigError(f"{model} classifies texts and does not write any; use zhixing classify")
+    use_threads(threads)
+    pretrained = load_pretrained(locate(str(model)))
+    other = task_of(pretrained)
+    if other != task and (pretrained.card.task or JOBS[task].head):
+        raise ConfigError(f"{model} {JOBS[other].does} and does not {task}; use zhixing {other}")
+    return use_of(task).open(pretrained, device=device, precision=precision)

@@ -5,7 +5,7 @@ from typing import get_args
 
 from zhixing.checkpoints.files import whole_folder
 from zhixing.data.readers import stream_tables
-from zhixing.data.table import Columns
+from zhixing.data.roles import Columns
 from zhixing.errors import ConfigError
 from zhixing.tokenization.files import save_tokenizer
 from zhixing.tokenization.tokenizer import Tokenizer

@@ -22,8 +22,8 @@ from zhixing.checkpoints.files import (
 from zhixing.data.aligned import absolute_name, aligned_paths
 from zhixing.data.table import Table
 from zhixing.errors import CheckpointError, ConfigError
-from zhixing.jobs.preparation import Prepared
-from zhixing.jobs.registry import job_named
+from zhixing.jobs.learn import Prepared, Tables
+from zhixing.jobs.registry import learn_of
 from zhixing.models.adapters import merge_adapters
 from zhixing.tasks.batching import resolved
 from zhixing.tasks.inference import usable_device, use_threads
@@ -32,12 +32,12 @@ from zhixing.training.events import Ended, Event
 from zhixing.training.loop import Run, train
 from zhixing.training.run_plan import RunPlan, check_hashes, read_plan, write_plan
 from zhixing.training.snapshot import Snapshot, Snapshots, differences
-from zhixing.workflows.finishing import BOX, Finished, finish
+from zhixing.workflows.finishing import WRITING_PREFIX, Finished, finish
 from zhixing.workflows.journal import Journal
 from zhixing.workflows.rehearsal import rehearse
 
 Watch = Callable[[Event | str], None]
-BEST = "best.safetensors"
+BEST_WEIGHTS = "best.safetensors"
 SNAPSHOTS = "snapshots"
 
 
@@ -55,14 +55,14 @@ def train_model(
     watch: Watch | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Finished | None:
-    """Train a model on labelled rows and leave a model folder, its record and a report.
+    """Train a model on rows with targets and leave a model folder, its record and a report.
 
     Args:
-        task: "classify", "translate" or "summarize".
-        data: Labelled rows: a path, a pattern, "-", a list, a dict of columns, a frame.
+        task: Such as "classify" or "translate"; see `jobs.registry`.
+        data: Rows: a path, a pattern, "-", a list, a dict of columns, a frame.
         out: The run's folder, which becomes the model's.
         model: A model folder, a built-in name, or "new" to learn from nothing.
-        validation: Rows to score on; a tenth is split off if none are given.
+        validation: Rows to score on; a part is split off if none are given.
         settings: Changes of the recipe by name, see `Recipe`.
         device: cpu, cuda, cuda:N or mps.
         threads: For computing; 0 leaves what torch chose.
@@ -77,26 +77,37 @@ def train_model(
         ZhixingError: With one sentence, before anything has been written, or with the last good
             snapshot named.
     """
-    job = job_named(task)
+    learner = learn_of(task)
     use_threads(threads)
     folder = Path(out).absolute()
     check_free_to_write(folder, overwrite=overwrite)
     _check_inputs(folder, {"data": data, "validation": validation, "model": model})
-    recipe = job.recipe(model).changed(settings or {})
-    kept = _kept_in_run(data, "data"), _kept_in_run(validation, "validation")
     plan = RunPlan(
         task,
-        data=kept[0],
-        validation=None if validation is None else kept[1],
+        data=_kept_in_run(data, "data"),
+        validation=None if validation is None else _kept_in_run(validation, "validation"),
         model=model,
-        recipe=recipe,
+        recipe=learner.recipe_with(model, settings or {}),
         device=device,
         threads=threads or torch.get_num_threads(),
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
     )
-    tables = job.read(data, validation, recipe.data)
+    tables = learner.read(data, validation, plan.recipe.data)
+    return run_plan(plan, tables, folder, overwrite=overwrite, watch=watch, should_stop=should_stop)
+
+
+def run_plan(
+    plan: RunPlan,
+    tables: Tables,
+    folder: Path,
+    *,
+    overwrite: bool = False,
+    watch: Watch | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Finished | None:
+    """Train as a plan says, on rows that were read; see `train_model`."""
     with joined_ranks() as ranks:
-        prepared = job.prepare(plan, tables)
+        prepared = learn_of(plan.task).prepare(plan, tables)
         plan = replace(plan, hashes=prepared.hashes)
         run = _make_run(folder, plan, prepared, ranks, should_stop)
         # What stands in the folder is replaced only by a run that is known to work.
@@ -129,8 +140,9 @@ def resume(
     if snapshot is None and (folder / "config.json").exists():
         raise CheckpointError(f"{folder} is complete; there is nothing to go on with")
     with joined_ranks() as ranks:
-        job = job_named(plan.task)
-        prepared = job.prepare(plan, job.read(plan.data, plan.validation, plan.recipe.data))
+        learner = learn_of(plan.task)
+        tables = learner.read(plan.data, plan.validation, plan.recipe.data)
+        prepared = learner.prepare(plan, tables)
         check_hashes(plan, prepared.hashes)
         watch = watch if ranks.is_first else _silent
         if snapshot is None:
@@ -168,7 +180,7 @@ def _run(
         return None
     _use_best(run, folder)
     merge_adapters(run.model)
-    finished = finish(folder, plan, prepared, run, journal, job_named(plan.task).conclude)
+    finished = finish(folder, plan, prepared, run, journal, learn_of(plan.task))
     _remove_working_files(folder)
     return finished
 
@@ -190,9 +202,9 @@ def _make_run(
 
     def keep_best() -> None:
         weights = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
-        writing = folder / f".{BEST}"
+        writing = folder / f".{BEST_WEIGHTS}"
         write_tensors(writing, weights, {})
-        writing.replace(folder / BEST)
+        writing.replace(folder / BEST_WEIGHTS)
 
     return Run(
         model=model,
@@ -221,38 +233,39 @@ def _longest_scored(run: Run, prepared: Prepared) -> Callable[[], Mapping[str, f
 
 def _use_best(run: Run, folder: Path) -> None:
     """Go back to the weights that scored best on validation, where there was any."""
-    if run.evaluate is None or not (folder / BEST).exists():
+    if run.evaluate is None or not (folder / BEST_WEIGHTS).exists():
         return
-    best = read_tensors(folder / BEST)
+    best = read_tensors(folder / BEST_WEIGHTS)
     with torch.no_grad():
         for name, parameter in run.model.named_parameters():
             if name in best:
                 parameter.copy_(best[name])
 
 
-def _start_folder(
-    folder: Path, plan: RunPlan, tables: tuple[Table, Table | None], *, overwrite: bool
-) -> None:
+def _start_folder(folder: Path, plan: RunPlan, tables: Tables, *, overwrite: bool) -> None:
     """Make the run's folder with its plan, and rows that came from no file."""
-    with whole_folder(folder, overwrite=overwrite) as place:
+    with whole_folder(folder, overwrite=overwrite) as writing:
         for name, kept, table in zip(
             ("data", "validation"), (plan.data, plan.validation), tables, strict=True
         ):
             if kept == f"{name}.jsonl" and table is not None:
-                _write_rows(table, place / kept)
-        write_plan(_absolute(plan, folder), place)
+                _write_rows(table, writing / kept)
+        write_plan(_absolute(plan, folder), writing)
 
 
 def _absolute(plan: RunPlan, folder: Path) -> RunPlan:
     """Name files so that a resume from another folder finds them."""
 
-    def whole(name: str | None, own: str) -> str | None:
+    def absolute(name: str | None, copy: str) -> str | None:
         if name is None:
             return None
-        return str(folder / name) if name == own else absolute_name(name)
+        return str(folder / name) if name == copy else absolute_name(name)
 
     model = os.path.abspath(plan.model) if Path(plan.model).is_dir() else plan.model
-    data, validation = whole(plan.data, "data.jsonl"), whole(plan.validation, "validation.jsonl")
+    data, validation = (
+        absolute(plan.data, "data.jsonl"),
+        absolute(plan.validation, "validation.jsonl"),
+    )
     choice = plan.recipe.data
     choice = replace(choice, old=None if choice.old is None else absolute_name(choice.old))
     recipe = replace(plan.recipe, data=choice)
@@ -271,20 +284,20 @@ def _write_rows(table: Table, path: Path) -> None:
 
 def _remove_working_files(folder: Path) -> None:
     """Remove what only a resume would have needed."""
-    (folder / BEST).unlink(missing_ok=True)
-    (folder / f".{BEST}").unlink(missing_ok=True)
-    for box in folder.glob(f"{BOX}*"):
+    (folder / BEST_WEIGHTS).unlink(missing_ok=True)
+    (folder / f".{BEST_WEIGHTS}").unlink(missing_ok=True)
+    for box in folder.glob(f"{WRITING_PREFIX}*"):
         shutil.rmtree(box, ignore_errors=True)
     shutil.rmtree(folder / SNAPSHOTS, ignore_errors=True)
 
 
 def _check_inputs(folder: Path, inputs: Mapping[str, object]) -> None:
     """Refuse to write over what is read, and to read one stream twice."""
-    for role, place in inputs.items():
-        paths = (aligned_paths(place) or [Path(place)]) if isinstance(place, str | Path) else []
+    for role, source in inputs.items():
+        paths = (aligned_paths(source) or [Path(source)]) if isinstance(source, str | Path) else []
         if any(folder in (path.absolute(), *path.absolute().parents) for path in paths):
             raise ConfigError(
-                f"the {role} {place} lies in the output folder {folder}, which would replace it; "
+                f"the {role} {source} lies in the output folder {folder}, which would replace it; "
                 f"name another folder"
             )
     if str(inputs["data"]) == "-" == str(inputs["validation"]):

@@ -6,6 +6,7 @@ import pytest
 
 from zhixing.data.aligned import absolute_name, aligned_paths
 from zhixing.data.readers import expand_paths, read_table, stream_tables
+from zhixing.data.roles import PAIRS
 from zhixing.errors import DataError
 
 
@@ -18,7 +19,7 @@ def two_files(tmp_path: Path) -> str:
 
 
 def test_line_n_of_one_goes_with_line_n_of_the_other(two_files: str) -> None:
-    table = read_table(two_files, needs_labels=False, needs_targets=True)
+    table = read_table(two_files, roles=PAIRS)
     assert table.texts == ["A dog.", "Two\tcats."]
     assert table.targets == ["Un chien.", "Deux chats."]
     assert table.rows == [1, 3]
@@ -31,7 +32,7 @@ def test_unequally_many_lines_are_refused_with_both_counts(two_files: str, tmp_p
     with (tmp_path / "talk.en").open("a", encoding="utf-8") as file:
         file.write("One more.\nAnd one.\n")
     with pytest.raises(DataError, match=r"talk\.en has 5 lines and .*talk\.fr 3, .*paste"):
-        read_table(two_files, needs_labels=False, needs_targets=True)
+        read_table(two_files, roles=PAIRS)
 
 
 def test_a_line_that_is_blank_on_one_side_is_told_with_its_number(
@@ -39,7 +40,7 @@ def test_a_line_that_is_blank_on_one_side_is_told_with_its_number(
 ) -> None:
     (tmp_path / "talk.fr").write_text("Un chien.\n\n \n", encoding="utf-8")
     with pytest.raises(DataError, match="1 target is blank .*row 3"):
-        read_table(two_files, needs_labels=False, needs_targets=True)
+        read_table(two_files, roles=PAIRS)
 
 
 def test_a_comma_in_a_name_is_only_a_comma(two_files: str, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from zhixing.data.cells import (
     is_blank,
     separator_of,
 )
+from zhixing.data.roles import LABELLED
 from zhixing.data.table import Table
 from zhixing.errors import DataError
 
@@ -36,7 +37,9 @@ def built(
 ) -> Table:
     rows = [10 * i for i in range(1, len(text) + 1)]
     columns = {"text": "text"}
-    return build_table(Cells("a.csv", rows, columns, text, pair, label, weight), rules)
+    cells = {"text": text, "pair": pair, "label": label, "weight": weight}
+    by_role = {role: column for role, column in cells.items() if column is not None}
+    return build_table(Cells("a.csv", rows, columns, by_role), rules, LABELLED)
 
 
 def refusal(*arguments: object, **options: object) -> str:

@@ -1,7 +1,14 @@
 import pytest
 
-from zhixing.data.columns import LABEL_NAMES, PAIR_NAMES, TEXT_NAMES, find_columns, is_known
-from zhixing.data.table import Columns
+from zhixing.data.columns import find_columns, is_known
+from zhixing.data.roles import (
+    LABEL_NAMES,
+    LABELLED,
+    MAYBE_LABELLED,
+    PAIR_NAMES,
+    TEXT_NAMES,
+    Columns,
+)
 from zhixing.errors import DataError
 
 
@@ -10,7 +17,7 @@ def found(names: list[str], columns: Columns = Columns(), **options: bool) -> di
         names,
         columns,
         source="a.csv",
-        needs_labels=options.get("needs_labels", True),
+        roles=LABELLED if options.get("needs_labels", True) else MAYBE_LABELLED,
         multi_label=options.get("multi_label", False),
     )
 

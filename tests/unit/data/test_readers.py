@@ -11,7 +11,8 @@ import pytest
 from shared_data import real_set
 
 from zhixing.data.readers import expand_paths, read_table, stream_tables
-from zhixing.data.table import Columns, Table
+from zhixing.data.roles import MAYBE_LABELLED, Columns
+from zhixing.data.table import Table
 from zhixing.errors import ConfigError, DataError, FileError
 
 TEXTS = ["good, really", 'he said "no"', "两\n行", "  spaced "]
@@ -26,7 +27,7 @@ def written(folder: Path, content: str | bytes, name: str = "a.csv") -> Path:
 
 def refusal(data: object, **options: object) -> str:
     with pytest.raises((DataError, FileError)) as caught:
-        read_table(data, **{"needs_labels": True, **options})  # type: ignore[arg-type]
+        read_table(data, **options)  # type: ignore[arg-type]
     message = str(caught.value)
     assert "\n" not in message
     return message
@@ -63,7 +64,7 @@ def every_form(folder: Path) -> Iterator[object]:
 
 
 def test_every_form_gives_the_same_table(tmp_path: Path) -> None:
-    tables = [read_table(data, needs_labels=True) for data in every_form(tmp_path)]
+    tables = [read_table(data) for data in every_form(tmp_path)]
     for table in tables:
         assert (table.texts, table.labels, table.rows) == (TEXTS, LABELS, [1, 2, 3, 4])
         assert table.columns == {"text": "text", "label": "label"}
@@ -81,30 +82,30 @@ def test_every_form_streams_the_same_texts(tmp_path: Path) -> None:
 
 def test_a_table_is_called_by_its_source(tmp_path: Path) -> None:
     path = written(tmp_path, "text,label\na,1\n")
-    assert read_table(path, needs_labels=True).source == "a.csv"
-    assert read_table([("a", 1)], needs_labels=True).source == "<list>"
+    assert read_table(path).source == "a.csv"
+    assert read_table([("a", 1)]).source == "<list>"
     assert [piece.source for piece in stream_tables(path)] == ["a.csv"]
 
 
 def test_tsv_is_read_without_quoting(tmp_path: Path) -> None:
     path = written(tmp_path, 'text\tlabel\n"a" b, c\tx\n"d\ty\n', "a.tsv")
-    assert read_table(path, needs_labels=True).texts == ['"a" b, c', '"d']
+    assert read_table(path).texts == ['"a" b, c', '"d']
 
 
 def test_plain_text_is_one_text_a_line(tmp_path: Path) -> None:
     path = written(tmp_path, "one, two\nthree", "a.txt")
-    table = read_table(path, needs_labels=False)
+    table = read_table(path, roles=MAYBE_LABELLED)
     assert (table.texts, table.labels) == (["one, two", "three"], None)
 
 
 def test_labels_are_read_where_they_are_found_even_if_not_needed(tmp_path: Path) -> None:
     path = written(tmp_path, "text,label\na,1\n")
-    assert read_table(path, needs_labels=False).labels == ["1"]
+    assert read_table(path, roles=MAYBE_LABELLED).labels == ["1"]
 
 
 def test_pairs_and_weights_are_read(tmp_path: Path) -> None:
     path = written(tmp_path, "premise,hypothesis,label,w\na,b,1,0.5\n")
-    table = read_table(path, needs_labels=True, columns=Columns(weight="w"))
+    table = read_table(path, columns=Columns(weight="w"))
     assert (table.texts, table.pairs, table.weights) == (["a"], ["b"], [0.5])
 
 
@@ -112,9 +113,9 @@ def test_whole_floats_in_text_files_are_labels_like_any_other(tmp_path: Path) ->
     floats = written(tmp_path, "text,label\na,1.0\nb,0.0\n", "a.csv")
     ints = written(tmp_path, "text,label\na,1\nb,0\n", "b.csv")
     ratings = written(tmp_path, "text,label\na,1.0\nb,0.5\n", "c.csv")
-    assert read_table(floats, needs_labels=True).labels == ["1", "0"]
-    assert read_table(ratings, needs_labels=True).labels == ["1.0", "0.5"]
-    same = {read_table(path, needs_labels=True).fingerprint() for path in (floats, ints)}
+    assert read_table(floats).labels == ["1", "0"]
+    assert read_table(ratings).labels == ["1.0", "0.5"]
+    same = {read_table(path).fingerprint() for path in (floats, ints)}
     assert len(same) == 1
 
 
@@ -127,7 +128,7 @@ def test_whole_floats_in_text_files_are_labels_like_any_other(tmp_path: Path) ->
     ],
 )
 def test_multi_label_tables_are_read(tmp_path: Path, name: str, content: str) -> None:
-    table = read_table(written(tmp_path, content, name), needs_labels=True, multi_label=True)
+    table = read_table(written(tmp_path, content, name), multi_label=True)
     assert table.labels == [("x", "y"), ()]
     assert table.is_multi_label
 
@@ -135,23 +136,23 @@ def test_multi_label_tables_are_read(tmp_path: Path, name: str, content: str) ->
 def test_multi_label_parquet_is_read(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pl.DataFrame({"text": ["a", "b"], "labels": [["x", "y"], []]}).write_parquet(path)
-    table = read_table(path, needs_labels=True, multi_label=True)
+    table = read_table(path, multi_label=True)
     assert table.labels == [("x", "y"), ()]
 
 
 def test_the_separator_of_labels_can_be_told(tmp_path: Path) -> None:
     path = written(tmp_path, "text,labels\na,x y\n")
-    table = read_table(path, needs_labels=True, multi_label=True, label_separator=" ")
+    table = read_table(path, multi_label=True, label_separator=" ")
     assert table.labels == [("x", "y")]
     with pytest.raises(ConfigError, match='label_separator is "", which separates nothing'):
-        read_table(path, needs_labels=True, multi_label=True, label_separator="")
+        read_table(path, multi_label=True, label_separator="")
 
 
 def test_files_of_a_pattern_are_joined_in_order(tmp_path: Path) -> None:
     written(tmp_path, "text,label\nc,1\n\nd,0\n", "b.csv")
     written(tmp_path, "text,label\na,1\n\nb,0\n", "a.csv")
     written(tmp_path, '{"text": "e", "label": "0"}\n', "c.jsonl")
-    table = read_table(f"{tmp_path}/[abc].*", needs_labels=True)
+    table = read_table(f"{tmp_path}/[abc].*")
     assert table.texts == ["a", "b", "c", "d", "e"]
     assert table.rows == [1, 3, 4, 6, 7]
     assert table.source == "3 files"
@@ -207,7 +208,7 @@ def test_a_path_that_leads_nowhere_is_refused_at_once(tmp_path: Path, name: str)
 
 def test_standard_input_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     piped(monkeypatch, b"text,label\na,1\n")
-    table = read_table("-", needs_labels=True)
+    table = read_table("-")
     assert (table.texts, table.labels, table.source) == (["a"], ["1"], "<stdin>")
 
 
@@ -222,7 +223,7 @@ def test_a_column_asked_for_makes_a_header_of_the_first_line(
 ) -> None:
     piped(monkeypatch, b"title,stars\na,1\n")
     columns = Columns(text="title", label="stars")
-    assert read_table("-", columns=columns, needs_labels=True).texts == ["a"]
+    assert read_table("-", columns=columns).texts == ["a"]
 
 
 def test_empty_standard_input_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,7 +233,7 @@ def test_empty_standard_input_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_an_unknown_format_is_refused() -> None:
     with pytest.raises(ConfigError, match='format is "excel"'):
-        read_table(["a"], needs_labels=False, format="excel")
+        read_table(["a"], roles=MAYBE_LABELLED, format="excel")
     with pytest.raises(ConfigError, match='format is "excel"'):
         stream_tables(["a"], format="excel")
 
@@ -304,7 +305,7 @@ def test_a_frame_with_gaps_is_refused_with_its_rows() -> None:
 
 def test_blanks_are_kept_for_an_examination(tmp_path: Path) -> None:
     path = written(tmp_path, "text,label\n ,1\nb,\n")
-    table = read_table(path, needs_labels=True, keep_blanks=True)
+    table = read_table(path, keep_blanks=True)
     assert (table.texts, table.labels) == ([" ", "b"], ["1", ""])
 
 
@@ -338,18 +339,18 @@ def test_a_stream_of_no_rows_at_a_time_is_refused() -> None:
 def test_a_text_of_five_megabytes_is_read(tmp_path: Path) -> None:
     long = "很好 ok " * 500_000
     path = written(tmp_path, f'text,label\n"{long}",1\nb,0\n')
-    assert [len(text) for text in read_table(path, needs_labels=True).texts] == [len(long), 1]
+    assert [len(text) for text in read_table(path).texts] == [len(long), 1]
 
 
 def test_more_rows_than_a_chunk_are_one_table(tmp_path: Path) -> None:
     path = written(tmp_path, "text,label\n" + "a,1\n" * 70_000)
-    table = read_table(path, needs_labels=True)
+    table = read_table(path)
     assert (len(table), table.rows[-1]) == (70_000, 70_000)
 
 
 def real(name: str) -> Table:
     path = real_set(name)
-    return read_table(path, needs_labels=True)
+    return read_table(path)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tables import make_table
 
 from zhixing.data.splits import folds, split_table
 from zhixing.data.table import Table
@@ -17,7 +18,7 @@ def table(
     pairs: list[str] | None = None,
     multi: bool = False,
 ) -> Table:
-    return Table(texts, pairs, labels, list(range(1, len(texts) + 1)), "a.csv", multi)
+    return make_table(texts, labels, pairs=pairs, source="a.csv", multi=multi)
 
 
 def classes(**sizes: int) -> Table:

@@ -1,7 +1,8 @@
 import pytest
+from tables import make_table
 
+from zhixing.data.roles import Columns
 from zhixing.data.table import (
-    Columns,
     Table,
     are_numbers,
     check_validation_labels,
@@ -20,8 +21,10 @@ def table(
     source: str = "<list>",
     multi: bool = False,
 ) -> Table:
-    rows = list(range(1, len(texts) + 1))
-    return Table(texts, pairs, labels, rows, source, multi, {"text": "text"}, weights)
+    named = {"text": "text"}
+    return make_table(
+        texts, labels, pairs=pairs, weights=weights, source=source, multi=multi, columns=named
+    )
 
 
 def test_columns_are_found_by_name_unless_they_are_given() -> None:
@@ -30,7 +33,7 @@ def test_columns_are_found_by_name_unless_they_are_given() -> None:
 
 def test_an_uneven_table_is_refused_with_its_sizes() -> None:
     with pytest.raises(DataError) as caught:
-        Table(["a", "b"], None, ["1"], [1, 2], "<list>")
+        make_table(["a", "b"], ["1"])
     assert str(caught.value) == (
         "a table of 2 texts, 1 labels, 2 rows is uneven: give as many of each"
     )
@@ -84,8 +87,8 @@ def test_a_label_of_many_digits_is_a_name() -> None:
 
 
 def test_the_fingerprint_is_of_the_contents_only() -> None:
-    one = Table(["a"], None, ["1"], [1], "a.csv", False, {"text": "text"})
-    other = Table(["a"], None, ["1"], [7], "b.jsonl", False, {"text": "review"})
+    one = make_table(["a"], ["1"], source="a.csv", columns={"text": "text"})
+    other = make_table(["a"], ["1"], rows=[7], source="b.jsonl", columns={"text": "review"})
     assert one.fingerprint() == other.fingerprint()
     assert len(one.fingerprint()) == 64
 

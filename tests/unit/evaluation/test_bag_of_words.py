@@ -4,8 +4,8 @@ import pytest
 import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
+from tables import make_table
 
-from zhixing.data.table import Table
 from zhixing.evaluation.bag_of_words import against, compare, fit_bag_of_words
 
 
@@ -76,7 +76,7 @@ def test_the_gain_is_the_difference_of_the_accuracies() -> None:
 
 
 def table_of(texts, labels, **more):
-    return Table(texts, None, labels, list(range(1, len(texts) + 1)), "<list>", **more)
+    return make_table(texts, labels, **more)
 
 
 def test_a_comparison_fits_on_one_table_and_counts_on_the_other():
@@ -93,7 +93,7 @@ def test_pairs_several_labels_and_large_tables_are_not_compared():
     rows = table_of(["a", "b"], ["x", "y"])
     answers = torch.tensor([0, 1])
     several = table_of(["a", "b"], [("x",), ("x", "y")], is_multi_label=True)
-    pairs = Table(["a", "b"], ["c", "d"], ["x", "y"], [1, 2], "<list>")
+    pairs = make_table(["a", "b"], ["x", "y"], pairs=["c", "d"])
     large = table_of(["a"] * 20_001, ["x"] * 20_001)
     for training in (several, pairs, large):
         assert compare(training, rows, ["x", "y"], answers) is None

@@ -1,13 +1,12 @@
 """Row weights on their way from a column to a training."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tables import make_table
 
-from zhixing.data.table import Table
 from zhixing.errors import ConfigError, DataError
 from zhixing.jobs.preparation import label_names, read_tables
 from zhixing.tasks.inference import MAX_THREADS, use_threads
@@ -116,9 +115,12 @@ def test_columns_of_a_table_read_as_the_same_table() -> None:
 
 @pytest.mark.parametrize("labels", [["--5", "1"], ["²", "2"], ["10", "9", "-1"]])
 def test_odd_numbers_are_labels_like_others(labels: list[str]) -> None:
-    table = Table(["x"] * len(labels), None, labels, list(range(len(labels))), "<list>")
+    table = make_table(["x"] * len(labels), labels)
     assert set(label_names(table)) == set(labels)
-    assert label_names(replace(table, labels=["10", "9", "-1"][: len(labels)]))[-1] in ("10", "9")
+    assert label_names(table.with_cells("label", ["10", "9", "-1"][: len(labels)]))[-1] in (
+        "10",
+        "9",
+    )
 
 
 @pytest.mark.parametrize("threads", [-1, MAX_THREADS + 1, 10**11])

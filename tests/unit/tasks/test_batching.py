@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from tables import make_table
 from torch import Tensor
 
 from zhixing.data.batch import Batch
-from zhixing.data.table import Table
 from zhixing.errors import ConfigError
 from zhixing.models.config import ModelConfig
 from zhixing.models.transformer import Transformer, build
@@ -21,7 +21,7 @@ WORDS = ["good", "bad", "kind", "rude", "fine"]
 TEXTS = [" ".join(WORDS[(i + k) % 5] for k in range(1 + (i * 7) % 23)) for i in range(20)]
 TOKENIZER = train_tokenizer(TEXTS, kind="wordpiece", vocab_size=60)
 TASK = ClassificationTask(TOKENIZER, ["a", "b", "c"], max_positions=12)
-EXAMPLES = TASK.encode(Table(TEXTS, None, None, list(range(20)), "<list>"))
+EXAMPLES = TASK.encode(make_table(TEXTS, rows=list(range(20))))
 CPU = torch.device("cpu")
 ROOT = Path(__file__).parents[3]
 

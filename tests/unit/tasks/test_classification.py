@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from tables import make_table
 from torch import Tensor
 
 from zhixing.data.batch import Example, filled_up
@@ -41,7 +42,7 @@ def table_of(texts: list[str], labels: Any = None, pairs: list[str] | None = Non
     """Make a table whose rows are counted from 11."""
     is_multi = labels is not None and isinstance(labels[0], tuple)
     rows = list(range(11, 11 + len(texts)))
-    return Table(texts, pairs, labels, rows, "reviews.csv", is_multi_label=is_multi)
+    return make_table(texts, labels, pairs=pairs, rows=rows, source="reviews.csv", multi=is_multi)
 
 
 def make_task(labels: str = "abc", **options: Any) -> ClassificationTask:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy
 import pytest
 import torch
+from tables import make_table
 from tokenizers import Tokenizer as Backend
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
@@ -62,7 +63,7 @@ def model() -> Transformer:
 
 def table(sources: list[str], targets: list[str] | None) -> Table:
     rows = list(range(1, len(sources) + 1))
-    return Table(sources, None, None, rows, "<list>", targets=targets)
+    return make_table(sources, targets=targets, rows=rows)
 
 
 PAIRS = table(["a b", "c", "d e f g"], ["h g f", "e e", "a"])

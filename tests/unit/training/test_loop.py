@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import torch
+from tables import make_table
 
-from zhixing.data.table import Table
 from zhixing.errors import TrainingError
 from zhixing.models.config import ModelConfig
 from zhixing.models.transformer import Transformer, build
@@ -52,7 +52,7 @@ def make_run(
     return Run(
         model=build(config, seed=5),
         task=task,
-        examples=task.encode(Table(TEXTS, None, LABELS, rows, "<list>")),
+        examples=task.encode(make_table(TEXTS, LABELS, rows=list(rows))),
         config=TrainingConfig(**{**values, **settings}),  # type: ignore[arg-type]
         device=CPU,
         evaluate=evaluate,

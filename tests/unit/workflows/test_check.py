@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from zhixing.data.table import Columns
+from zhixing.data.roles import Columns
 from zhixing.errors import DataError
 from zhixing.workflows.check import check
 

@@ -1,8 +1,8 @@
-"""Logits over a labelled set to scores: each with an interval, all with one signature."""
+"""Classification report: accuracy, F1, calibration, each score with an interval."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -10,7 +10,9 @@ from torch import Tensor
 
 from zhixing.data.batch import Example, label_ids, label_matrix
 from zhixing.errors import DataError
+from zhixing.evaluation.bag_of_words import Baseline
 from zhixing.evaluation.claims import RESAMPLES, Claim, Origin, signature_of
+from zhixing.jobs.report import Agreement, Line, Report
 from zhixing.metrics.accuracy import (
     ClassScore,
     accuracy,
@@ -24,6 +26,9 @@ from zhixing.metrics.accuracy import (
 )
 from zhixing.metrics.calibration import Bin, calibration_error, reliability
 from zhixing.metrics.intervals import bootstrap, bootstrap_interval
+
+# How many classes a terminal shows.
+MAX_CLASSES_SHOWN = 30
 
 
 @dataclass(frozen=True)
@@ -46,12 +51,10 @@ class Mistake:
 
 
 @dataclass(frozen=True)
-class ClassificationReport:
+class ClassificationReport(Report):
     """Hold all that is known of a classifier on a set.
 
     Attributes:
-        rows: How many texts.
-        scores: Metric name to score; the first is the task's own.
         classes: Label to precision, recall, F1 and support.
         confusion: Rows are true, columns predicted; None for multi-label.
         bins: Confidence against accuracy.
@@ -61,11 +64,9 @@ class ClassificationReport:
         mistakes: The surest first.
         tokens_read: Of `tokens_given`, how many the model has read.
         tokens_given: In all texts.
-        signature: What the scores are claims about.
+        baseline: Counting words, on the same rows; None where it was not computed.
     """
 
-    rows: int
-    scores: dict[str, Claim]
     classes: dict[str, ClassScore]
     confusion: list[list[int]] | None
     bins: list[Bin]
@@ -75,11 +76,70 @@ class ClassificationReport:
     mistakes: list[Mistake]
     tokens_read: int
     tokens_given: int
-    signature: str
+    baseline: Baseline | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Give plain values, as they stand in JSON."""
-        return asdict(self)
+    pages: ClassVar[str] = "zhixing.jobs.classify.pages:report_sections"
+
+    def lines(self) -> list[Line]:
+        """Give scores, baselines, calibration and the weakest classes as lines of a terminal."""
+        lines = self.score_lines()
+        if self.baseline is not None:
+            bag = f"bag of {self.baseline.unit}"
+            lines.append((f"{bag:<20}{self.baseline.accuracy:7.3f}", ""))
+        if self.majority is not None:
+            lines.append((f"{'most frequent label':<20}{self.majority:7.3f}", ""))
+        if self.baseline is not None:
+            gain = self.baseline.gain
+            low, high = 100 * gain.interval.low, 100 * gain.interval.high
+            told = f"{100 * gain.difference:+.1f} points against the bag of {self.baseline.unit}"
+            lines.append((f"{told} ({low:+.1f} to {high:+.1f})", ""))
+        read = f"{self.tokens_read:,} of {self.tokens_given:,} tokens read"
+        temperature = f"at temperature {self.temperature:.2f}"
+        lines.append((f"calibration error {self.calibration_error:.3f} {temperature}; {read}", ""))
+        return [*lines, (self.signature, "dim")]
+
+    def detail_lines(self) -> list[Line]:
+        """Give precision, recall and F1 of each class, the weakest first."""
+        weakest = sorted(self.classes.items(), key=lambda pair: pair[1].f1)
+        shown = weakest[:MAX_CLASSES_SHOWN]
+        width = max(20, *(len(label) for label, _ in shown))
+        lines = [(f"{'label':<{width}}  precision  recall     F1   rows", "")]
+        for label, score in shown:
+            row = f"{label:<{width}}  {score.precision:9.3f}  {score.recall:6.3f}  {score.f1:5.3f}"
+            lines.append((f"{row}  {score.support:5}", ""))
+        if len(weakest) > len(shown):
+            told = f"the {len(shown)} weakest of {len(weakest)} classes; --out keeps them all"
+            lines.append((told, ""))
+        return lines
+
+
+@dataclass(frozen=True)
+class LabelAgreement(Agreement):
+    """Say how far another precision moved a classifier's answers on some rows.
+
+    Attributes:
+        same_label: Share whose most probable label stayed.
+        largest_shift: The most that any probability moved.
+        mean_shift: Over rows, the mean of each row's largest.
+        accuracy_before, accuracy_after: Where the rows are labelled, else None.
+    """
+
+    same_label: float
+    largest_shift: float
+    mean_shift: float
+    accuracy_before: float | None
+    accuracy_after: float | None
+
+    def lines(self) -> list[Line]:
+        """Give lines of a terminal."""
+        told = f"{self.rows:,} rows: the same label on {self.same_label:.2%}; probabilities moved"
+        lines = [
+            (f"{told} by {self.mean_shift:.4f} on average, {self.largest_shift:.4f} at most", "")
+        ]
+        if self.accuracy_before is not None and self.accuracy_after is not None:
+            before, after = self.accuracy_before, self.accuracy_after
+            lines.append((f"accuracy {before:.4f} before, {after:.4f} after", ""))
+        return lines
 
 
 def evaluate_logits(
@@ -98,7 +158,7 @@ def evaluate_logits(
     Raises:
         DataError: If there are no rows, or rows without labels.
     """
-    if not examples or any(example.labels is None for example in examples):
+    if not examples or any(example.target is None for example in examples):
         raise DataError("scoring needs labelled rows, at least one; name the column with label=")
     if is_multi_label:
         return _multi_label(logits, examples, labels, temperature, thresholds, origin, max_mistakes)

@@ -10,7 +10,7 @@ from numpy import ndarray
 
 from zhixing.checkpoints.files import check_free_file, read_facts, read_tensors, write_tensors
 from zhixing.data.readers import read_table
-from zhixing.data.table import Columns
+from zhixing.data.roles import PAIRS, Columns
 from zhixing.errors import CheckpointError, ConfigError, DataError
 from zhixing.generation.shortlist import NONE, Shortlist
 from zhixing.tasks.translation.translator import Translator
@@ -74,7 +74,7 @@ def learn_shortlist(
             raise ConfigError(f"{name} is {value}; it has to lie between 1 and 10000")
     path = Path(output)
     check_free_file(path, overwrite=overwrite)
-    table = read_table(data, columns=columns, needs_labels=False, needs_targets=True)
+    table = read_table(data, columns=columns, roles=PAIRS)
     step = max(1, len(table) // MOST_PAIRS)
     text_format = translator.text_format
     sides = [

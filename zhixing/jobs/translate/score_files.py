@@ -4,13 +4,13 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from zhixing.data.readers import read_table
-from zhixing.data.table import Columns
+from zhixing.checkpoints.files import opened_whole
+from zhixing.data.readers import read_table, refuse_itself
+from zhixing.data.roles import PAIRS, Columns
 from zhixing.errors import ConfigError
 from zhixing.inspection.alignment import align_pairs
 from zhixing.tasks.scoring import score_pairs
 from zhixing.tasks.translation.translator import Translator
-from zhixing.workflows.predict import opened_whole, refuse_itself
 
 
 @dataclass(frozen=True)
@@ -57,20 +57,20 @@ def score_file(
             raise ConfigError(f"{output} has to end in .jsonl, as it holds a line of JSON a pair")
         if isinstance(data, str | Path) and data != "-" and Path(output).exists():
             refuse_itself(data, output)
-    table = read_table(data, columns=columns, needs_labels=False, needs_targets=True)
+    table = read_table(data, columns=columns, roles=PAIRS)
     targets = table.targets or []
     with opened_whole(str(output), overwrite=overwrite) as file:
         scored = score_pairs(translator, table.texts, targets)
         aligned = align_pairs(translator, table.texts, targets) if aligns else None
-        for i, (row, one) in enumerate(zip(table.rows, scored, strict=True)):
-            line = {"row": row, "source": table.texts[i], "target": targets[i], **one.to_dict()}
+        for i, (row, pair) in enumerate(zip(table.rows, scored, strict=True)):
+            line = {"row": row, "source": table.texts[i], "target": targets[i], **pair.to_dict()}
             if aligned is not None:
                 line["alignment"] = aligned[i].to_dict()
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
-    tokens = sum(len(one.log_probs) for one in scored)
+    tokens = sum(len(pair.log_probs) for pair in scored)
     worst = sorted(range(len(scored)), key=lambda i: scored[i].score)[:10]
     return ScoredFile(
         rows=len(scored),
-        mean=sum(one.total for one in scored) / max(tokens, 1),
+        mean=sum(pair.total for pair in scored) / max(tokens, 1),
         lowest=[(table.rows[i], scored[i].score) for i in worst],
     )

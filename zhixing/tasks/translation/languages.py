@@ -1,10 +1,10 @@
-"""From a loaded model folder to how its model reads and writes."""
+"""Language codes of multilingual translation models: `>>fra<<`, `__fr__`, `fra_Latn`, `fr_XX`."""
 
 import re
+from dataclasses import replace
 
-from zhixing.checkpoints.pretrained import Pretrained
-from zhixing.generation.settings import read_settings
-from zhixing.tasks.sequence_to_sequence import TextFormat
+from zhixing.errors import DataError
+from zhixing.tasks.text_format import TextFormat
 from zhixing.tokenization.tokenizer import Tokenizer
 
 # How the published families spell a language: Marian, M2M-100, NLLB, mBART.
@@ -56,13 +56,61 @@ def is_language_id(tokenizer: Tokenizer, token_id: int) -> bool:
     return _LANGUAGE.fullmatch(tokenizer.piece_or_none(token_id) or "") is not None
 
 
-def text_format_of(pretrained: Pretrained) -> TextFormat:
-    """Tell how a model reads and writes, by what its folder says.
+def directed(
+    text_format: TextFormat, source_language: str | None, target_code: str | None
+) -> tuple[list[int], TextFormat]:
+    """Choose the languages of a multilingual model.
+
+    Args:
+        text_format: The model's own.
+        source_language: Code of the language that is read; None for what the folder says.
+        target_code: Code of the language to write; None for what the folder says.
+
+    Returns:
+        Tokens that are read before every text, and the format for these languages.
 
     Raises:
-        ConfigError: If the folder does not say how to start and end.
+        DataError: If the vocabulary lacks a language, or has to be told one.
     """
-    settings = read_settings(pretrained.values, pretrained.generation)
-    first = () if settings.forced_first_id is None else (settings.forced_first_id,)
-    target = pretrained.target_tokenizer or pretrained.tokenizer
-    return TextFormat(pretrained.tokenizer, target, settings, first=first)
+    changed = text_format
+    usual = told_language(text_format.source)
+    if usual is not None and source_language is not None:
+        told = language_id(text_format.source, source_language)
+        if told is None:
+            raise _lacks(text_format, "source_language", source_language)
+        changed = replace(changed, reads=(usual, told))
+    if target_code is None:
+        if has_to_be_told(text_format):
+            raise DataError(
+                f"the model writes several languages ({_known(text_format)}), and target_code "
+                f"names none; give one (--target)"
+            )
+        return [], changed
+    number = language_id(text_format.source, target_code)
+    if number is None:
+        raise _lacks(text_format, "target_code", target_code)
+    if text_format.source.piece(number).startswith(">>"):
+        return [number], changed
+    return [], replace(changed, first=(number,))
+
+
+def _lacks(text_format: TextFormat, name: str, code: str) -> DataError:
+    return DataError(
+        f"{name} is {code!r}, which the model's vocabulary lacks; of this kind it has "
+        f"{_known(text_format) or 'none'}"
+    )
+
+
+def _known(text_format: TextFormat) -> str:
+    known = languages_of(text_format.source)
+    more = f" and {len(known) - 12} more" if len(known) > 12 else ""
+    return ", ".join(known[:12]) + more
+
+
+def has_to_be_told(text_format: TextFormat) -> bool:
+    """Tell whether the model was taught to begin with a language, and its folder names none."""
+    return (
+        told_language(text_format.target) is not None
+        and not text_format.first
+        and not is_language_id(text_format.target, text_format.settings.start_id)
+    )

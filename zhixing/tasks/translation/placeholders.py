@@ -53,6 +53,17 @@ def kept_parts(text: str, terms: Mapping[str, str]) -> list[Kept]:
     return parts
 
 
+def stretches_between(parts: list[Kept], text: str) -> list[tuple[int, int]]:
+    """Give the bounds of what stands before, between and after the kept parts of a text.
+
+    Example:
+        >>> stretches_between([Kept(2, 5, "{a}")], "x {a} y")
+        [(0, 2), (5, 7)]
+    """
+    edges = [0, *(edge for part in parts for edge in (part.start, part.end)), len(text)]
+    return list(zip(edges[::2], edges[1::2], strict=True))
+
+
 def survive(parts: list[Kept], written: str) -> bool:
     """Tell whether everything that had to be written was, as often as it had to be."""
     wanted = Counter(part.wanted for part in parts)

@@ -1,10 +1,11 @@
-"""What is asked of a translator, and what it gives."""
+"""Translation results and options: what is asked of a translator, and what it gives."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from zhixing.data.windows import Coverage
+from zhixing.tasks.options import option
 
 # ISO 639-3 codes, as NLLB has them, of languages that sentences are found in by a shorter one.
 _SHORT_CODES = {
@@ -67,7 +68,7 @@ class TranslateOptions:
         num_beams: Hypotheses that are followed; None for what the model's folder says.
         length_penalty: See `SearchSettings`; None for what the folder says.
         coverage_penalty: How much a hypothesis of a beam loses by what it passes by of the source,
-            see `attended.coverage`; 0 for nothing. Values that help are small: 0.01 to 0.2.
+            see `cross_attention.coverage`; 0 for nothing. Values that help are small: 0.01 to 0.2.
         source_language: ISO 639-1 code, for splitting sentences, or the token of a model that is
             told which language it reads (`fr`, `fr_XX`, `fra_Latn`); None for English, and for what
             the model's folder says.
@@ -80,14 +81,22 @@ class TranslateOptions:
             before many Marian models were trained; off, as the reference library has it.
     """
 
-    num_beams: int | None = None
+    num_beams: int | None = option(
+        None, "Beams: hypotheses to follow; the model's own number if unsaid.", flag="beams"
+    )
     length_penalty: float | None = None
-    coverage_penalty: float = 0.0
-    source_language: str | None = None
-    target_code: str | None = None
-    terms: Mapping[str, str] = field(default_factory=dict)
+    coverage_penalty: float = option(
+        0.0, "Penalty on what a beam's hypotheses pass by of the source.", flag="coverage"
+    )
+    source_language: str | None = option(None, "Code of the language read, such as en or eng_Latn.")
+    target_code: str | None = option(
+        None, "Code of the language to write, such as fr or >>fra<<.", flag="target"
+    )
+    terms: Mapping[str, str] = option(
+        {}, 'What a word becomes, "word=translation"; repeatable.', flag="term"
+    )
     splits: bool = True
-    normalizes: bool = False
+    normalizes: bool = option(False, "Make punctuation plain first, by Moses' rules.", flag="moses")
 
     @property
     def splitting_language(self) -> str:

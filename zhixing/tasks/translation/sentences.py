@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import sentencex
 
-from zhixing.metrics.bleu import is_chinese
+from zhixing.metrics.scripts import is_chinese
 
 # What has no letter in it is not language: numbers, rules, emoji.
 _LETTER = re.compile(r"[^\W\d_]")

@@ -2,86 +2,62 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import overload
 
-from zhixing.checkpoints.pretrained import Pretrained
 from zhixing.data.batch import Example
 from zhixing.data.windows import Coverage, window_bounds
 from zhixing.errors import ConfigError, DataError
 from zhixing.generation.degeneration import is_loop, is_unlike_in_length, max_target_tokens
 from zhixing.generation.selection import Hypothesis
 from zhixing.generation.settings import SearchSettings
-from zhixing.generation.shortlist import Shortlist
-from zhixing.tasks.batching import resolved
 from zhixing.tasks.cross_attention import by_coverage
-from zhixing.tasks.inference import checked_text, inference_model, usable_device
-from zhixing.tasks.sequence_to_sequence import SequenceToSequenceTask, generate
-from zhixing.tasks.translation.languages import (
-    code_of,
-    is_language_id,
-    language_id,
-    languages_of,
-    text_format_of,
-    told_language,
-    without_code,
-)
+from zhixing.tasks.inference import checked_text
+from zhixing.tasks.scoring import token_log_probs
+from zhixing.tasks.sequence_to_sequence import SequenceToSequenceTask
+from zhixing.tasks.translation.languages import code_of, directed, without_code
 from zhixing.tasks.translation.normalization import normalized_punctuation
-from zhixing.tasks.translation.placeholders import kept_parts, survive
+from zhixing.tasks.translation.placeholders import kept_parts, stretches_between, survive
 from zhixing.tasks.translation.result import SentencePair, TranslateOptions, Translation
 from zhixing.tasks.translation.sentences import Span, is_language, sentence_spans
+from zhixing.tasks.writer import TextWriter
 
 # A sentence with more tokens is read in pieces: models learn from shorter ones.
-LONGEST_SENTENCE = 200
+MAX_SENTENCE_TOKENS = 200
 # Of a second attempt, when the first went round in circles.
 RETRY_SETTINGS = {"no_repeat_ngram_size": 3, "repetition_penalty": 1.2}
 
 
 @dataclass(frozen=True)
+class Sources:
+    """Texts made ready to be translated: the one preparation for all that translate.
+
+    Attributes:
+        ids: Tokens of each text, without special ones and codes.
+        code: Tokens that are read before each of them: a language's code such as `>>fra<<`.
+        task: For the languages that were asked for.
+    """
+
+    ids: list[list[int]]
+    code: list[int]
+    task: SequenceToSequenceTask
+
+    def settings(self, settings: SearchSettings, usual: SequenceToSequenceTask) -> SearchSettings:
+        """Do not force the usual language first where another one was asked for."""
+        if self.task.text_format.first == usual.text_format.first:
+            return settings
+        return settings.changed(forced_first_id=None)
+
+
+@dataclass(frozen=True)
 class _Piece:
-    """Something to be written about, and where it belongs."""
+    """A sentence or a part of one: tokens to be translated, and the sentence they belong to."""
 
     ids: list[int]
     sentence: int
 
 
-class Translator:
-    """A tokenizer, a model that writes, and documents.
-
-    The object never changes after it is built, so that threads may share it.
-
-    Args:
-        pretrained: A loaded folder.
-        device: cpu, cuda, cuda:N or mps.
-        precision: Of the matrix products; "int8" quantizes.
-        shortlist: Which tokens may be written about which; None for all about all.
-
-    Raises:
-        ConfigError: If the model does not write, or the device or precision is not there.
-    """
-
-    def __init__(
-        self,
-        pretrained: Pretrained,
-        *,
-        device: str = "cpu",
-        precision: str = "float32",
-        shortlist: Shortlist | None = None,
-    ) -> None:
-        if pretrained.model.next_token is None:
-            raise ConfigError(
-                f"the model does not write (its head is {pretrained.config.head!r}); name one that "
-                f"translates or summarizes"
-            )
-        self.device = usable_device(device)
-        self.precision = resolved(precision, self.device)
-        self.model, self.products = inference_model(pretrained.model, self.device, self.precision)
-        self.pretrained = replace(pretrained, model=self.model)
-        self.shortlist = shortlist
-        self.text_format = text_format_of(pretrained)
-        self.task = SequenceToSequenceTask(
-            self.text_format, max_positions=pretrained.config.max_positions
-        )
+class Translator(TextWriter):
+    """Translate documents with a model that writes; see `TextWriter` for its arguments."""
 
     @overload
     def __call__(
@@ -129,42 +105,67 @@ class Translator:
         if any(codes):
             return self._each_in_its_language(documents, codes, options)
         settings = self._settings(options)
-        spans = [self._spans(document, options) for document in documents]
-        sentences = [span for own in spans for span in own if span.is_language]
-        pairs = iter(self._sentences(sentences, settings, options))
+        spans = [_spans(document, options) for document in documents]
+        sentences = [span for parts in spans for span in parts if span.is_language]
+        drafts = iter(self._sentences(sentences, settings, options))
         return [
-            _assembled([next(pairs) if span.is_language else _copied(span) for span in own], own)
-            for own in spans
+            _assembled(
+                [next(drafts) if span.is_language else _copied(span) for span in parts], parts
+            )
+            for parts in spans
         ]
+
+    def prepare(self, texts: Sequence[str], options: TranslateOptions) -> Sources:
+        """Normalize and tokenize texts, and choose the languages that are asked for.
+
+        Raises:
+            DataError: If the model lacks a language, or has to be told one.
+        """
+        read = list(texts)
+        if options.normalizes:
+            read = normalized_punctuation(read, options.splitting_language)
+        code, text_format = directed(self.text_format, options.source_language, options.target_code)
+        task = self.task
+        if text_format is not self.text_format:
+            task = SequenceToSequenceTask(text_format, max_positions=task.longest)
+        return Sources(self.text_format.source.ids(read), code, task)
+
+    def prepare_sentence(
+        self, source: str, options: TranslateOptions, start: str = ""
+    ) -> tuple[Sources, Example]:
+        """Prepare one sentence that has to fit the model, and how its translation begins.
+
+        Raises:
+            DataError: If it is blank, or it or the start is too long.
+        """
+        sources = self.prepare([checked_text(source, "source")], options)
+        if not sources.ids[0]:
+            raise DataError("source is blank; give a sentence")
+        begun = self.text_format.target.ids([checked_text(start, "start")])[0]
+        return sources, sources.task.fitting_example([*sources.code, *sources.ids[0]], begun)
 
     def _known_code(self, document: str) -> str | None:
         code = code_of(document)
-        return (
-            code if code is not None and self.text_format.source.id_of(code) is not None else None
-        )
+        is_known = code is not None and self.text_format.source.id_of(code) is not None
+        return code if is_known else None
 
     def _each_in_its_language(
         self, documents: Sequence[str], codes: Sequence[str | None], options: TranslateOptions
     ) -> list[Translation]:
         """Translate the documents of each language together."""
-        found: dict[int, Translation] = {}
+        translations: dict[int, Translation] = {}
         for code in dict.fromkeys(codes):
-            own = [i for i, one in enumerate(codes) if one == code]
-            texts = [documents[i] if code is None else without_code(documents[i]) for i in own]
+            numbers = [i for i, other in enumerate(codes) if other == code]
+            texts = [documents[i] if code is None else without_code(documents[i]) for i in numbers]
             told = options if code is None else replace(options, target_code=code)
-            for i, text, one in zip(own, texts, self.translate(texts, told), strict=True):
+            for i, text, result in zip(numbers, texts, self.translate(texts, told), strict=True):
                 shift = len(documents[i]) - len(text)
                 pairs = tuple(
                     replace(pair, start=pair.start + shift, end=pair.end + shift)
-                    for pair in one.sentences
+                    for pair in result.sentences
                 )
-                found[i] = replace(one, sentences=pairs)
-        return [found[i] for i in range(len(documents))]
-
-    def _spans(self, document: str, options: TranslateOptions) -> list[Span]:
-        if options.splits:
-            return sentence_spans(document, options.splitting_language)
-        return [Span(0, len(document), document, is_language(document))] if document else []
+                translations[i] = replace(result, sentences=pairs)
+        return [translations[i] for i in range(len(documents))]
 
     def _settings(self, options: TranslateOptions) -> SearchSettings:
         settings = self.text_format.settings.changed(num_results=1)
@@ -184,221 +185,174 @@ class Translator:
 
     def _sentences(
         self, spans: Sequence[Span], settings: SearchSettings, options: TranslateOptions
-    ) -> list["_Written"]:
+    ) -> list["_Draft"]:
         """Translate sentences; those that lost a placeholder once more, around it."""
-        written = self._texts([span.text for span in spans], settings, options)
+        drafts = self._drafts([span.text for span in spans], settings, options)
         parts = [kept_parts(span.text, options.terms) for span in spans]
-        lost = [i for i, own in enumerate(parts) if own and not survive(own, written[i].text)]
-        between: list[str] = []
-        places: list[tuple[int, int, int]] = []
+        lost = [i for i, kept in enumerate(parts) if kept and not survive(kept, drafts[i].text)]
+        stretches = {i: stretches_between(parts[i], spans[i].text) for i in lost}
+        words = [
+            (i, a, b) for i in lost for a, b in stretches[i] if is_language(spans[i].text[a:b])
+        ]
+        texts = [spans[i].text[a:b].strip() for i, a, b in words]
+        redone = dict(zip(words, self._drafts(texts, settings, options), strict=True))
         for i in lost:
-            text = spans[i].text
-            edges = [0, *(edge for part in parts[i] for edge in (part.start, part.end)), len(text)]
-            for a, b in zip(edges[::2], edges[1::2], strict=True):
-                if is_language(text[a:b]):
-                    places.append((i, a, b))
-                    between.append(text[a:b].strip())
-        redone = dict(zip(places, self._texts(between, settings, options), strict=True))
-        for i in lost:
-            text = spans[i].text
-            edges = [0, *(edge for part in parts[i] for edge in (part.start, part.end)), len(text)]
             pieces: list[str] = []
             scores: list[float] = []
-            for number, (a, b) in enumerate(zip(edges[::2], edges[1::2], strict=True)):
-                stretch = text[a:b]
-                found = redone.get((i, a, b))
-                if found is not None:
+            for number, (a, b) in enumerate(stretches[i]):
+                stretch = spans[i].text[a:b]
+                draft = redone.get((i, a, b))
+                if draft is not None:
                     left = stretch[: len(stretch) - len(stretch.lstrip())]
-                    right = stretch[len(stretch.rstrip()) :]
-                    stretch = f"{left}{found.text}{right}"
-                    scores.append(found.score)
+                    stretch = f"{left}{draft.text}{stretch[len(stretch.rstrip()) :]}"
+                    scores.append(draft.score)
                 pieces.append(stretch)
                 if number < len(parts[i]):
                     pieces.append(parts[i][number].wanted)
             score = sum(scores) / len(scores) if scores else 0.0
-            flags = dict.fromkeys([*written[i].flags, "parts"])
-            written[i] = _Written("".join(pieces), score, tuple(flags), written[i].tokens)
-        return written
+            flags = dict.fromkeys([*drafts[i].flags, "parts"])
+            drafts[i] = _Draft("".join(pieces), score, tuple(flags), drafts[i].tokens)
+        return drafts
 
-    def _texts(
+    def _drafts(
         self, texts: Sequence[str], settings: SearchSettings, options: TranslateOptions
-    ) -> list["_Written"]:
+    ) -> list["_Draft"]:
         """Translate sentences, long ones in pieces, bad ones once more."""
-        read = texts
-        if options.normalizes:
-            read = normalized_punctuation(texts, options.splitting_language)
-        all_ids = self.text_format.source.ids(list(read))
-        code, task = self.directed(options)
-        if task.text_format.first != self.text_format.first:
-            settings = settings.changed(forced_first_id=None)
-        longest = min(task.longest - 8, LONGEST_SENTENCE)
-        pieces: list[_Piece] = []
-        for sentence, ids in enumerate(all_ids):
-            for a, b in window_bounds(len(ids), size=longest, overlap=0):
-                pieces.append(_Piece([*code, *ids[a:b]], sentence))
-        written = partial(self._written, task, penalty=options.coverage_penalty)
-        found = written(pieces, settings)
-        bad = [
-            i
-            for i, (one, piece) in enumerate(zip(found, pieces, strict=True))
-            if _faults(one, piece)
+        sources = self.prepare(texts, options)
+        settings = sources.settings(settings, self.task)
+        longest = min(sources.task.longest - 8, MAX_SENTENCE_TOKENS)
+        pieces = [
+            _Piece([*sources.code, *ids[a:b]], sentence)
+            for sentence, ids in enumerate(sources.ids)
+            for a, b in window_bounds(len(ids), size=longest, overlap=0)
         ]
+        penalty = options.coverage_penalty
+        best = self._best(sources.task, pieces, settings, penalty)
         flags: list[list[str]] = [[] for _ in pieces]
+        bad = [i for i, piece in enumerate(pieces) if faults_of(best[i], piece.ids)]
         if bad:
-            again = written([pieces[i] for i in bad], settings.changed(**RETRY_SETTINGS))
-            for i, one in zip(bad, again, strict=True):
-                flags[i].append("redone")
-                if len(_faults(one, pieces[i])) <= len(_faults(found[i], pieces[i])):
-                    found[i] = one
-                flags[i] += _faults(found[i], pieces[i])
-        return self._joined(texts, all_ids, pieces, found, flags)
+            retried = settings.changed(**RETRY_SETTINGS)
+            again = self._best(sources.task, [pieces[i] for i in bad], retried, penalty)
+            for i, second in zip(bad, again, strict=True):
+                best[i] = self._better(sources.task, pieces[i].ids, best[i], second)
+                flags[i] = ["redone", *faults_of(best[i], pieces[i].ids)]
+        return self._joined(texts, sources.ids, pieces, best, flags)
+
+    def _better(
+        self,
+        task: SequenceToSequenceTask,
+        source_ids: Sequence[int],
+        first: Hypothesis,
+        second: Hypothesis,
+    ) -> Hypothesis:
+        """Choose between two attempts: fewer faults win, then what the model holds likelier.
+
+        How likely is asked again, without the penalties under which the second was written: the
+        mean log-probability of a token, by teacher forcing.
+        """
+        faults = [len(faults_of(attempt, source_ids)) for attempt in (first, second)]
+        if faults[0] != faults[1]:
+            return first if faults[0] < faults[1] else second
+        examples = [task.written_example(source_ids, attempt.ids) for attempt in (first, second)]
+        means = [sum(probs) / len(probs) for probs in token_log_probs(self, task, examples)]
+        return second if means[1] > means[0] else first
 
     def _joined(
         self,
         texts: Sequence[str],
         all_ids: Sequence[Sequence[int]],
         pieces: Sequence[_Piece],
-        found: Sequence[Hypothesis],
+        best: Sequence[Hypothesis],
         flags: Sequence[Sequence[str]],
-    ) -> list["_Written"]:
+    ) -> list["_Draft"]:
         """Put the pieces of each sentence together."""
-        own: list[list[int]] = [[] for _ in texts]
+        numbers_of: list[list[int]] = [[] for _ in texts]
         for i, piece in enumerate(pieces):
-            own[piece.sentence].append(i)
-        results = []
-        for text, ids, numbers in zip(texts, all_ids, own, strict=True):
-            written = [self.text_format.text(found[i].ids) for i in numbers]
-            log_probs = [p for i in numbers for p in found[i].log_probs]
+            numbers_of[piece.sentence].append(i)
+        drafts = []
+        for text, ids, numbers in zip(texts, all_ids, numbers_of, strict=True):
+            parts = [self.text_format.text(best[i].ids) for i in numbers]
+            log_probs = [p for i in numbers for p in best[i].log_probs]
             told = [flag for i in numbers for flag in flags[i]]
             if len(numbers) > 1:
                 told.insert(0, "windowed")
-            joined = " ".join(part for part in written if part)
+            joined = " ".join(part for part in parts if part)
             if not joined:
                 # Nothing is dropped: what a model has no words for stays as it is.
                 joined, told = text, [*told, "copied"]
             score = sum(log_probs) / max(len(log_probs), 1)
-            results.append(_Written(joined, score, tuple(dict.fromkeys(told)), len(ids)))
-        return results
+            drafts.append(_Draft(joined, score, tuple(dict.fromkeys(told)), len(ids)))
+        return drafts
 
-    def _written(
+    def _best(
         self,
         task: SequenceToSequenceTask,
         pieces: Sequence[_Piece],
         settings: SearchSettings,
-        *,
         penalty: float,
     ) -> list[Hypothesis]:
+        """Give the best hypothesis of each piece."""
         if not pieces:
             return []
         examples = [
             Example((task.window(piece.ids),), None, i, len(piece.ids), len(piece.ids))
             for i, piece in enumerate(pieces)
         ]
-        found = generate(
-            self.model,
-            task,
-            examples,
-            settings,
-            device=self.device,
-            precision=self.products,
-            max_target_tokens=max_target_tokens,
-            shortlist=self.shortlist,
-        )
+        written = self.generate(task, examples, settings, max_target_tokens=max_target_tokens)
         if penalty:
-            found = by_coverage(
+            written = by_coverage(
                 self.model,
                 task,
                 examples,
-                found,
+                written,
                 penalty,
                 device=self.device,
                 precision=self.products,
             )
-        return [own[0] for own in found]
-
-    def directed(self, options: TranslateOptions) -> tuple[list[int], SequenceToSequenceTask]:
-        """Give what is read before a text, and the task, for the languages that are asked for."""
-        text_format, code = self.text_format, options.target_code
-        usual = told_language(text_format.source)
-        if usual is not None and options.source_language is not None:
-            told = language_id(text_format.source, options.source_language)
-            if told is None:
-                raise self._lacks("source_language", options.source_language)
-            text_format = replace(text_format, reads=(usual, told))
-        before: list[int] = []
-        if code is None and self._has_to_be_told:
-            raise DataError(
-                f"the model writes several languages ({self._known_languages()}), and target_code "
-                f"names none; give one (--target)"
-            )
-        if code is not None:
-            number = language_id(text_format.source, code)
-            if number is None:
-                raise self._lacks("target_code", code)
-            if text_format.source.piece(number).startswith(">>"):
-                before = [number]
-            else:
-                text_format = replace(text_format, first=(number,))
-        if text_format is self.text_format:
-            return before, self.task
-        return before, SequenceToSequenceTask(text_format, max_positions=self.task.longest)
-
-    def _lacks(self, name: str, code: str) -> DataError:
-        return DataError(
-            f"{name} is {code!r}, which the model's vocabulary lacks; of this kind it has "
-            f"{self._known_languages() or 'none'}"
-        )
-
-    def _known_languages(self) -> str:
-        known = languages_of(self.text_format.source)
-        more = f" and {len(known) - 12} more" if len(known) > 12 else ""
-        return ", ".join(known[:12]) + more
-
-    @property
-    def _has_to_be_told(self) -> bool:
-        """Tell whether the model was taught to begin with a language, and its folder names none."""
-        text_format = self.text_format
-        is_told = told_language(text_format.target) is not None
-        return (
-            is_told
-            and not text_format.first
-            and not is_language_id(text_format.target, text_format.settings.start_id)
-        )
+        return [hypotheses[0] for hypotheses in written]
 
 
 @dataclass(frozen=True)
-class _Written:
+class _Draft:
+    """A translated sentence: its text, mean log-probability, flags, and how many tokens it read."""
+
     text: str
     score: float
     flags: tuple[str, ...]
     tokens: int
 
 
-def _faults(found: Hypothesis, piece: _Piece) -> list[str]:
+def faults_of(hypothesis: Hypothesis, source_ids: Sequence[int]) -> list[str]:
     """Name what is wrong with a translation, by its tokens alone."""
     faults = []
-    if is_loop(found.ids, piece.ids):
+    if is_loop(hypothesis.ids, source_ids):
         faults.append("loop")
-    if is_unlike_in_length(len(found.ids), len(piece.ids)):
+    if is_unlike_in_length(len(hypothesis.ids), len(source_ids)):
         faults.append("length")
-    if not found.has_ended:
+    if not hypothesis.has_ended:
         faults.append("cut")
     return faults
 
 
-def _copied(span: Span) -> _Written:
+def _spans(document: str, options: TranslateOptions) -> list[Span]:
+    if options.splits:
+        return sentence_spans(document, options.splitting_language)
+    return [Span(0, len(document), document, is_language(document))] if document else []
+
+
+def _copied(span: Span) -> _Draft:
     flags = ("copied",) if span.text.strip() else ()
-    return _Written(span.text, 0.0, flags, 0)
+    return _Draft(span.text, 0.0, flags, 0)
 
 
-def _assembled(written: Sequence[_Written], spans: Sequence[Span]) -> Translation:
+def _assembled(drafts: Sequence[_Draft], spans: Sequence[Span]) -> Translation:
     pairs = tuple(
-        SentencePair(span.start, span.end, span.text, one.text, one.score, one.flags)
-        for one, span in zip(written, spans, strict=True)
+        SentencePair(span.start, span.end, span.text, draft.text, draft.score, draft.flags)
+        for draft, span in zip(drafts, spans, strict=True)
         if span.text.strip()
     )
     flags = dict.fromkeys(flag for pair in pairs for flag in pair.flags if flag != "copied")
-    tokens = sum(one.tokens for one in written)
+    tokens = sum(draft.tokens for draft in drafts)
     return Translation(
-        "".join(one.text for one in written), pairs, Coverage(tokens, tokens), tuple(flags)
+        "".join(draft.text for draft in drafts), pairs, Coverage(tokens, tokens), tuple(flags)
     )

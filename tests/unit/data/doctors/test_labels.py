@@ -3,6 +3,7 @@ from collections.abc import Sequence
 
 import pytest
 from shared_data import real_set
+from tables import make_table
 
 from zhixing.data.doctors.findings import Finding
 from zhixing.data.doctors.labels import Examination, examine
@@ -19,7 +20,7 @@ def table(
     multi: bool = False,
     source: str = "train.csv",
 ) -> Table:
-    return Table(texts, pairs, labels, list(range(1, len(texts) + 1)), source, multi)
+    return make_table(texts, labels, pairs=pairs, source=source, multi=multi)
 
 
 def sound(size: int = 20) -> Table:
@@ -223,7 +224,7 @@ def test_an_examination_is_fit_for_json() -> None:
 
 def real(name: str) -> Table:
     path = real_set(name)
-    return read_table(path, needs_labels=True, keep_blanks=True)
+    return read_table(path, keep_blanks=True)
 
 
 def test_the_known_faults_of_the_real_sets_are_found() -> None:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 from shared_data import real_set
+from tables import make_table
 
 from zhixing.data.doctors.findings import Finding
 from zhixing.data.doctors.pairs import examine_pairs
 from zhixing.data.readers import read_table
+from zhixing.data.roles import PAIRS
 from zhixing.data.table import Table
 from zhixing.errors import DataError
 from zhixing.workflows.check import check
@@ -30,7 +32,7 @@ def hash_of(text: str) -> int:
 
 def table_of(rows: list[list[str]]) -> Table:
     sources, targets = [row[0] for row in rows], [row[1] for row in rows]
-    return Table(sources, None, None, list(range(1, len(rows) + 1)), "mine.tsv", targets=targets)
+    return make_table(sources, targets=targets, source="mine.tsv")
 
 
 def kinds(findings: list[Finding]) -> dict[str, list[int]]:
@@ -100,7 +102,7 @@ def test_pairs_too_long_for_a_model_are_told_on_either_side() -> None:
 
 def test_a_table_without_targets_is_refused() -> None:
     with pytest.raises(DataError, match="--target COLUMN"):
-        examine_pairs(Table(["a"], None, None, [1], "mine.tsv"))
+        examine_pairs(make_table(["a"], source="mine.tsv"))
 
 
 def test_a_file_of_sources_and_targets_is_known_by_its_columns(tmp_path: Path) -> None:
@@ -112,7 +114,5 @@ def test_a_file_of_sources_and_targets_is_known_by_its_columns(tmp_path: Path) -
 
 
 def test_the_pairs_of_a_real_set_are_as_it_says() -> None:
-    table = read_table(
-        real_set("multi30k_en-fr", "validation.tsv"), needs_labels=False, needs_targets=True
-    )
+    table = read_table(real_set("multi30k_en-fr", "validation.tsv"), roles=PAIRS)
     assert not examine_pairs(table).has_errors

@@ -1,18 +1,29 @@
-"""Classifier: tokenizer + model + task; text in, results out."""
+"""Classifier: tokenizer + model + task; texts in, labels with calibrated probabilities out."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
-from typing import overload
+from typing import Any, overload
 
 import torch
 
+from zhixing.checkpoints.card import Card
+from zhixing.checkpoints.fingerprint import model_hash
 from zhixing.checkpoints.pretrained import Pretrained
-from zhixing.data.batch import Example
+from zhixing.data.batch import Example, label_ids
+from zhixing.data.roles import LABELLED, MAYBE_LABELLED, TEXTS, Role
 from zhixing.data.table import Table
 from zhixing.errors import CheckpointError, ConfigError, DataError
+from zhixing.evaluation.claims import Origin
+from zhixing.jobs.classify.report import ClassificationReport, LabelAgreement, evaluate_logits
+from zhixing.jobs.registry import imported
+from zhixing.jobs.report import Line
+from zhixing.jobs.use import Use
 from zhixing.tasks.batching import Precision, give_back_memory, logits_of, resolved
 from zhixing.tasks.classification import Classification, ClassificationTask
 from zhixing.tasks.inference import checked_text, inference_model, unlabelled_table, usable_device
+from zhixing.tasks.options import option
+from zhixing.version import __version__
 
 
 @dataclass(frozen=True)
@@ -25,8 +36,8 @@ class ClassifyOptions:
         tokens_per_batch: Budget of a batch; 0 for what suits the device.
     """
 
-    top_k: int = 0
-    threshold: float = 0.0
+    top_k: int = option(0, "How many labels to show; 0 for all.")
+    threshold: float = option(0.0, "Give no label below this probability.")
     tokens_per_batch: int = 0
 
     def __post_init__(self) -> None:
@@ -45,7 +56,7 @@ class Classifier:
     All threads may share one: a call changes nothing but what it returns.
 
     Args:
-        pretrained: Stays as it was; the pipeline's own model shares its weights.
+        pretrained: Stays as it was; the classifier's own model shares its weights.
         device: cpu, cuda, cuda:N or mps.
         precision: Of the matrix products: float32, bfloat16, float16, int8, or auto for bfloat16
             where it is fast.
@@ -82,6 +93,12 @@ class Classifier:
             max_positions=config.max_positions,
             is_multi_label=self.card.is_multi_label,
         )
+
+    def with_card(self, card: Card) -> "Classifier":
+        """Give the same classifier with another card: other temperature or thresholds."""
+        other = copy(self)
+        other.card, other.pretrained = card, replace(self.pretrained, card=card)
+        return other
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -121,15 +138,13 @@ class Classifier:
         """
         if isinstance(texts, str):
             second = None if pairs is None else [checked_text(pairs, "pairs")]
-            return self.predict(unlabelled_table([checked_text(texts, "texts")], second), options)[
-                0
-            ]
+            return self.answer(unlabelled_table([checked_text(texts, "texts")], second), options)[0]
         seconds = None if pairs is None else [checked_text(pair, "pairs") for pair in pairs]
-        return self.predict(
+        return self.answer(
             unlabelled_table([checked_text(t, "texts") for t in texts], seconds), options
         )
 
-    def predict(
+    def answer(
         self, table: Table, options: ClassifyOptions = ClassifyOptions()
     ) -> list[Classification]:
         """Classify all rows of a table, in order."""
@@ -162,7 +177,7 @@ class Classifier:
     ) -> Iterator[tuple[Table, list[Classification]]]:
         """Classify tables one after the other, holding no more than one."""
         for table in tables:
-            yield table, self.predict(table, options)
+            yield table, self.answer(table, options)
             give_back_memory()
 
     def logits(
@@ -193,3 +208,107 @@ class Classifier:
             threshold=options.threshold,
             top_k=options.top_k,
         )
+
+    def score(
+        self, table: Table, *, against: "Classifier | None" = None, seed: int = 0
+    ) -> ClassificationReport:
+        """Score the labels of a labelled table's rows.
+
+        Raises:
+            DataError: If a row's label is unknown to the model.
+            ConfigError: If another model is named.
+        """
+        if against is not None:
+            raise ConfigError(
+                "the model classifies; --against compares two models that write: drop it"
+            )
+        examples = self.encode(table)
+        return self.report(self.logits(examples), examples, table, seed=seed)
+
+    def report(
+        self, logits: torch.Tensor, examples: Sequence[Example], table: Table, *, seed: int = 0
+    ) -> ClassificationReport:
+        """Score logits that were computed already."""
+        return evaluate_logits(
+            logits,
+            examples,
+            self.labels,
+            is_multi_label=self.card.is_multi_label,
+            temperature=self.card.temperature,
+            thresholds=self.card.thresholds,
+            origin=Origin(table.fingerprint(), model_hash(self.model), __version__, seed),
+        )
+
+    def agreement(self, other: "Classifier", table: Table) -> LabelAgreement:
+        """Say how far another model's labels and probabilities are from this one's."""
+        examples = self.encode(table)
+        logits = [model.logits(examples).double() for model in (self, other)]
+        multi, temperature = self.card.is_multi_label, self.card.temperature
+        chances = [
+            (x / temperature).sigmoid() if multi else (x / temperature).softmax(-1) for x in logits
+        ]
+        shifts = (chances[0] - chances[1]).abs().max(-1).values
+        accuracies: list[float | None] = [None, None]
+        if table.labels is not None and not multi:
+            targets = label_ids(examples)
+            accuracies = [float((x.argmax(-1) == targets).double().mean()) for x in logits]
+        return LabelAgreement(
+            rows=len(examples),
+            data=table.fingerprint(),
+            version=__version__,
+            same_label=float((logits[0].argmax(-1) == logits[1].argmax(-1)).double().mean()),
+            largest_shift=float(shifts.max()),
+            mean_shift=float(shifts.mean()),
+            accuracy_before=accuracies[0],
+            accuracy_after=accuracies[1],
+        )
+
+    def sections(self, text: str, pair: str | None = None) -> list[Any]:
+        """Give the sections of a page: the answer, and the attention of every layer and head."""
+        return imported("zhixing.jobs.classify.pages:attention_sections")(self, text, pair)
+
+
+class ClassifyUse(Use):
+    """How classifiers are opened and asked."""
+
+    options = ClassifyOptions
+    asked = TEXTS
+
+    def open(self, pretrained: Pretrained, *, device: str, precision: Any) -> Classifier:
+        """Open a loaded folder as a classifier."""
+        return Classifier(pretrained, device=device, precision=precision)
+
+    def scored(self, card: Card, *, must: bool) -> tuple[Role, ...]:
+        """Read texts, second texts and labels."""
+        return LABELLED if must else MAYBE_LABELLED
+
+    def reading(self, card: Card) -> Mapping[str, Any]:
+        """Read labels as the model was trained on them."""
+        return {"multi_label": card.is_multi_label, "label_separator": card.label_separator}
+
+    def lines(self, text: str, result: Classification) -> list[Line]:
+        """Say the label, its probability, and the labels after it."""
+        shown = " ".join(text.split())
+        shown = shown if len(shown) <= 72 else shown[:71] + "…"
+        label = ", ".join(result.labels) or "—"
+        lines: list[Line] = [(f"{label}  {result.score:.3f}  {shown}", "")]
+        ranked = sorted(result.scores.items(), key=lambda pair: -pair[1])[:3]
+        if len(result.scores) > 1:
+            rest = "  ".join(f"{name} {score:.3f}" for name, score in ranked)
+            lines.append((f"    {rest}", "dim"))
+        if result.coverage.read < result.coverage.total:
+            read = f"{result.coverage.read} of {result.coverage.total} tokens read"
+            lines.append((f"    {read}", ""))
+        return lines
+
+    def next_words(self, pretrained: Pretrained) -> str:
+        """Give one text, or two where the model reads pairs."""
+        second = ' --pair "and its second text"' if pretrained.card.is_pair else ""
+        return f'"a text of yours"{second}'
+
+    def brief(self, text: str, result: Classification) -> list[Line]:
+        """Say the label and its probability before the text."""
+        return [(f"{result.label or '—':<20} {result.score:.2f}  {text}", "")]
+
+
+USE = ClassifyUse()

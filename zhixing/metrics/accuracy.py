@@ -213,10 +213,10 @@ def best_thresholds(
     return torch.where(labels.any(0), chosen, 0.5)
 
 
-def _divide(part: Tensor, whole: Tensor) -> Tensor:
+def _divide(dividend: Tensor, divisor: Tensor) -> Tensor:
     """Divide in float64, giving 0 where the divisor is 0."""
-    quotient = part.double() / whole.double()
-    return torch.where(whole == 0, 0.0, quotient)
+    quotient = dividend.double() / divisor.double()
+    return torch.where(divisor == 0, 0.0, quotient)
 
 
 def _f1(right: Tensor, guessed: Tensor, support: Tensor) -> Tensor:
@@ -251,9 +251,9 @@ def _require_counts(matrix: Int[Tensor, "C C"]) -> None:
         )
 
 
-def _require_same_classes(name: str, found: int, classes: int) -> None:
-    if found != classes or classes == 0:
+def _require_same_classes(name: str, num_classes: int, num_labels: int) -> None:
+    if num_classes != num_labels or num_labels == 0:
         raise DataError(
-            f"{name} has {found} classes and labels has {classes}, but both need the same number "
-            "and at least 1; use the label names of one model for both"
+            f"{name} has {num_classes} classes and labels has {num_labels}, but both need the same "
+            "number and at least 1; use the label names of one model for both"
         )

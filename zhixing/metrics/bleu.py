@@ -62,17 +62,17 @@ class TextDifference:
 def is_chinese(texts: Sequence[str]) -> bool:
     """Tell whether texts are written in Chinese characters, which BLEU has to part one by one."""
     characters = sum(len(text) for text in texts)
-    found = sum(len(_HAN.findall(text)) for text in texts)
-    return found > _CHINESE_SHARE * characters
+    chinese = sum(len(_HAN.findall(text)) for text in texts)
+    return chinese > _CHINESE_SHARE * characters
 
 
 def text_scores(
-    written: Sequence[str], references: Sequence[str], *, resamples: int = 0
+    hypotheses: Sequence[str], references: Sequence[str], *, resamples: int = 0
 ) -> TextScores:
     """Score texts against one reference each.
 
     Args:
-        written: By the system.
+        hypotheses: By the system.
         references: Right ones, in the same order.
         resamples: For the intervals; 0 for none.
 
@@ -84,26 +84,26 @@ def text_scores(
     Source:
         Post 2018, "A call for clarity in reporting BLEU scores", arXiv:1804.08771.
     """
-    _check(written, references)
+    _check(hypotheses, references)
     # "force" only stills a warning about texts that end in a point set apart.
     bleu = BLEU(tokenize="zh" if is_chinese(references) else "13a", force=True)
     chrf = CHRF()
-    found, found_chrf = (
-        metric.corpus_score(list(written), [list(references)], n_bootstrap=resamples or 1)
+    bleu_score, chrf_score = (
+        metric.corpus_score(list(hypotheses), [list(references)], n_bootstrap=resamples or 1)
         for metric in (bleu, chrf)
     )
     return TextScores(
-        bleu=found.score,
-        chrf=found_chrf.score,
+        bleu=bleu_score.score,
+        chrf=chrf_score.score,
         bleu_signature=str(bleu.get_signature()),
         chrf_signature=str(chrf.get_signature()),
-        bleu_interval=_interval(found) if resamples else None,
-        chrf_interval=_interval(found_chrf) if resamples else None,
+        bleu_interval=_interval(bleu_score) if resamples else None,
+        chrf_interval=_interval(chrf_score) if resamples else None,
     )
 
 
 def text_differences(
-    written: Sequence[str],
+    hypotheses: Sequence[str],
     others: Sequence[str],
     references: Sequence[str],
     *,
@@ -115,7 +115,7 @@ def text_differences(
     separate intervals.
 
     Args:
-        written: By the system in question.
+        hypotheses: By the system in question.
         others: By the one it is held against.
         references: Right ones, in the same order.
         resamples: How often rows are drawn.
@@ -127,7 +127,7 @@ def text_differences(
         Koehn 2004, "Statistical significance tests for machine translation evaluation", as
         sacreBLEU computes it (paired bootstrap).
     """
-    _check(written, references)
+    _check(hypotheses, references)
     _check(others, references)
     metrics = {
         "bleu": BLEU(
@@ -135,19 +135,20 @@ def text_differences(
         ),
         "chrf": CHRF(references=[references]),
     }
-    systems: list[tuple[str, Sequence[str]]] = [("other", list(others)), ("own", list(written))]
+    systems: list[tuple[str, Sequence[str]]]
+    systems = [("baseline", list(others)), ("system", list(hypotheses))]
     test = PairedTest(systems, metrics, references=None, test_type="bs", n_samples=resamples)
-    found: Any = test()[1]
-    results = [values for name, values in found.items() if name != "System"]
+    table: Any = test()[1]
+    results = [values for name, values in table.items() if name != "System"]
     return [
         TextDifference(
             name,
-            float(own.score),
-            float(other.score),
+            float(result.score),
+            float(baseline.score),
             # Of equal scores sacreBLEU counts every resampled difference, all 0, as smaller.
-            1.0 if own.score == other.score else float(own.p_value),
+            1.0 if result.score == baseline.score else float(result.p_value),
         )
-        for name, (other, own) in zip(metrics, results, strict=True)
+        for name, (baseline, result) in zip(metrics, results, strict=True)
     ]
 
 
@@ -157,24 +158,24 @@ def _interval(score: Any) -> Interval:
     return Interval(middle - half, middle + half, 0.95)
 
 
-def translation_error_rate(written: Sequence[str], references: Sequence[str]) -> float:
+def translation_error_rate(hypotheses: Sequence[str], references: Sequence[str]) -> float:
     """Give TER in points: edits a hundred words of the reference; lower is better.
 
     Source:
         Snover et al. 2006, "A study of translation edit rate".
     """
-    _check(written, references)
-    return float(TER().corpus_score(list(written), [list(references)]).score)
+    _check(hypotheses, references)
+    return float(TER().corpus_score(list(hypotheses), [list(references)]).score)
 
 
-def lower_cased_bleu(written: Sequence[str], references: Sequence[str]) -> float:
+def lower_cased_bleu(hypotheses: Sequence[str], references: Sequence[str]) -> float:
     """Give the tokenized lower-cased BLEU of the Multi30k papers.
 
     Both sides are lower-cased and parted at punctuation, and the words counted as they then
     stand. It runs some points above sacreBLEU's cased one, and compares with those papers alone.
     """
-    _check(written, references)
-    sides = ([_parted(text) for text in side] for side in (written, references))
+    _check(hypotheses, references)
+    sides = ([_parted(text) for text in side] for side in (hypotheses, references))
     left, right = sides
     return float(
         BLEU(tokenize="none", lowercase=True, force=True).corpus_score(left, [right]).score
@@ -190,9 +191,9 @@ def _parted(text: str) -> str:
     return " ".join(re.sub(r"([.,])$", r" \1", text).split())
 
 
-def _check(written: Sequence[str], references: Sequence[str]) -> None:
-    if len(written) != len(references) or not written:
+def _check(hypotheses: Sequence[str], references: Sequence[str]) -> None:
+    if len(hypotheses) != len(references) or not hypotheses:
         raise DataError(
-            f"{len(written)} texts cannot be scored against {len(references)} references; give "
+            f"{len(hypotheses)} texts cannot be scored against {len(references)} references; give "
             f"one a text, and at least one"
         )

@@ -12,7 +12,7 @@ from zhixing.errors import DataError
 from zhixing.metrics.rows import require_finite, require_rows
 
 # Random numbers drawn at once: 2 million int64 take 16 MB, however many rows there are.
-NUMBERS_AT_ONCE = 2_000_000
+MAX_NUMBERS_AT_ONCE = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ def _random_integers(
     end: int, num_rows: int, resamples: int, seed: int
 ) -> Iterator[Int64[Tensor, "R B"]]:
     generator = torch.Generator().manual_seed(seed)
-    at_once = max(1, NUMBERS_AT_ONCE // num_rows)
+    at_once = max(1, MAX_NUMBERS_AT_ONCE // num_rows)
     for start in range(0, resamples, at_once):
         count = min(at_once, resamples - start)
         yield torch.randint(end, (count, num_rows), generator=generator)

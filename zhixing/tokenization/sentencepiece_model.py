@@ -27,7 +27,7 @@ _COMPOSING_MARKS = (
     r"\x{DCF}\x{DDF}\x{102E}\x{1B35}\x{3099}-\x{309A}\x{110BA}\x{11127}\x{1133E}\x{11357}"
     r"\x{114B0}\x{114BA}\x{114BD}\x{115AF}\x{11930}"
 )
-_FAIRSEQ_FIRST = ("<s>", "<pad>", "</s>", "<unk>")
+_FAIRSEQ_SPECIAL_TOKENS = ("<s>", "<pad>", "</s>", "<unk>")
 
 
 def read_sentencepiece(content: bytes, settings: Settings, *, name: str) -> Backend:
@@ -53,7 +53,7 @@ def read_sentencepiece(content: bytes, settings: Settings, *, name: str) -> Back
     pieces = [(piece.piece, piece.score) for piece in model.pieces]
     is_fairseq = _is_fairseq(model)
     if is_fairseq:
-        pieces = [*((text, 0.0) for text in _FAIRSEQ_FIRST), *pieces[3:], ("<mask>", 0.0)]
+        pieces = [*((text, 0.0) for text in _FAIRSEQ_SPECIAL_TOKENS), *pieces[3:], ("<mask>", 0.0)]
     extra = settings.values.get("extra_ids")
     if isinstance(extra, int):
         # T5's masks count backwards: the last piece of all is `<extra_id_0>`.

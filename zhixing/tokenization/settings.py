@@ -21,7 +21,7 @@ CONFIG_FILE = "tokenizer_config.json"
 TOKENS_MAP_FILE = "special_tokens_map.json"
 ADDED_TOKENS_FILE = "added_tokens.json"
 
-_MATCHING = ("single_word", "lstrip", "rstrip", "normalized", "special")
+_MATCHING_OPTIONS = ("single_word", "lstrip", "rstrip", "normalized", "special")
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def _flatten(value: object) -> list[Mapping[str, Any]]:
 
 
 def _added_token(value: Mapping[str, Any]) -> AddedToken:
-    options = {name: bool(value[name]) for name in _MATCHING if name in value}
+    options = {name: bool(value[name]) for name in _MATCHING_OPTIONS if name in value}
     return AddedToken(str(value["content"]), **{"special": True, "normalized": False, **options})
 
 

@@ -139,11 +139,11 @@ def guess_special_tokens(is_piece: Callable[[str], bool]) -> SpecialTokens:
         >>> guess_special_tokens({"[PAD]", "[UNK]", "[SEP]", "the"}.__contains__).separator
         '[SEP]'
     """
-    found: dict[str, Any] = {
+    texts_by_role: dict[str, Any] = {
         role: next((text for text in texts if is_piece(text)), None)
         for role, texts in _USUAL_TEXTS.items()
     }
-    guess = SpecialTokens(**found)
+    guess = SpecialTokens(**texts_by_role)
     if guess.mask == "<mask>":
         pair = SpecialTokens(classify=guess.start, separator=guess.end)
         return guess.or_else(pair)

@@ -16,7 +16,7 @@ from zhixing.errors import DataError, TokenizerError
 from zhixing.tokenization.special_tokens import HUGGING_FACE_KEYS, SpecialTokens
 
 # Ids that no vocabulary reaches: they mark the places of the two texts in a template.
-_FIRST, _SECOND = 2**32 - 2, 2**32 - 1
+_FIRST_ID, _SECOND_ID = 2**32 - 2, 2**32 - 1
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -165,9 +165,9 @@ class Tokenizer:
         input_ids: list[int] = []
         token_type_ids: list[int] = []
         for fixed, text, token_type in self._single if pair is None else self._pair:
-            own = fixed if text is None else ids if text == 0 or pair is None else pair
-            input_ids += own
-            token_type_ids += [token_type] * len(own)
+            part_ids = fixed if text is None else ids if text == 0 or pair is None else pair
+            input_ids += part_ids
+            token_type_ids += [token_type] * len(part_ids)
         return Wrapped(input_ids, token_type_ids)
 
     def with_codes(self, codes: Sequence[str]) -> "Tokenizer":
@@ -288,25 +288,25 @@ def refuse_surrogates(text: str, *, name: str, cause: BaseException | None = Non
     """
     if not isinstance(text, str):
         return
-    found = _SURROGATE.search(text)
-    if found is not None:
+    surrogate = _SURROGATE.search(text)
+    if surrogate is not None:
         raise DataError(
-            f"{name} has a lone surrogate, U+{ord(found.group()):04X}, at character"
-            f" {found.start()}, which is no character; replace it, for example with U+FFFD"
+            f"{name} has a lone surrogate, U+{ord(surrogate.group()):04X}, at character"
+            f" {surrogate.start()}, which is no character; replace it, for example with U+FFFD"
         ) from cause
 
 
 def _template(backend: tokenizers.Tokenizer, *, pair: bool) -> tuple[_Part, ...]:
     # A probe, rather than a reading of the serialized post-processor, knows every kind of
     # post-processor and every sequence of them.
-    probe = tokenizers.Tokenizer(WordLevel({"a": _FIRST, "b": _SECOND}, unk_token="a"))
+    probe = tokenizers.Tokenizer(WordLevel({"a": _FIRST_ID, "b": _SECOND_ID}, unk_token="a"))
     if backend.post_processor is not None:
         probe.post_processor = backend.post_processor
     encoding = probe.encode("a", "b") if pair else probe.encode("a")
     parts: list[_Part] = []
     for token_id, token_type in zip(encoding.ids, encoding.type_ids, strict=True):
-        if token_id >= _FIRST:
-            parts.append(_Part((), token_id - _FIRST, token_type))
+        if token_id >= _FIRST_ID:
+            parts.append(_Part((), token_id - _FIRST_ID, token_type))
         elif parts and parts[-1].text is None and parts[-1].token_type == token_type:
             parts[-1] = _Part((*parts[-1].fixed, token_id), None, token_type)
         else:

@@ -8,7 +8,7 @@ from zhixing.pages.html import Html, Number, escape
 from zhixing.pages.style import NUM_SERIES_COLOURS
 
 # Width of a digit or small letter at the font size of all figures, 12 pixels.
-CHARACTER = 6.4
+CHARACTER_WIDTH = 6.4
 # Solid first; the colours after it are told apart without being seen as colours.
 _DASHES = ("", "7 4", "2 4", "10 3 2 3", "14 4", "5 2 1 2 1 2", "1 3")
 

@@ -57,8 +57,8 @@ def format_number(value: Number | None) -> str:
         return format_number(int(value))
     if 1e-3 <= abs(value) < 1e6:
         decimals = max(0, 3 - math.floor(math.log10(abs(value))))
-        written = f"{value:,.{decimals}f}".replace("-", "−")
-        return written.rstrip("0").rstrip(".") if decimals else written
+        number = f"{value:,.{decimals}f}".replace("-", "−")
+        return number.rstrip("0").rstrip(".") if decimals else number
     return scientific(value, digits=4)
 
 

@@ -126,8 +126,8 @@ def _cell(value: Cell, css: str, decimals: int) -> str:
 
 def _decimals(column: Sequence[Cell]) -> int:
     """Count the decimals that the most precise fraction of a column is written with."""
-    written = [format_number(value) for value in column if isinstance(value, float)]
-    return max((len(each.partition(".")[2]) for each in written if "e" not in each), default=0)
+    numbers = [format_number(value) for value in column if isinstance(value, float)]
+    return max((len(each.partition(".")[2]) for each in numbers if "e" not in each), default=0)
 
 
 def _content(value: Cell) -> str:

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from zhixing.errors import CheckpointError, FileError
 
-WEIGHTS = "model.safetensors"
-INDEX = "model.safetensors.index.json"
+WEIGHTS_FILE = "model.safetensors"
+INDEX_FILE = "model.safetensors.index.json"
 
 # A folder with none of these was not written here, and is never replaced.
-OURS = {"run.json", "config.json", "tokenizer.json"}
+OUR_FILES = {"run.json", "config.json", "tokenizer.json"}
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -121,11 +121,11 @@ def read_weights_of(folder: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: If there are none, or only a pickle, which is never opened.
     """
-    if (folder / WEIGHTS).exists():
-        return read_tensors(folder / WEIGHTS)
-    if (folder / INDEX).exists():
+    if (folder / WEIGHTS_FILE).exists():
+        return read_tensors(folder / WEIGHTS_FILE)
+    if (folder / INDEX_FILE).exists():
         weights: dict[str, Tensor] = {}
-        for name in _files_named(folder / INDEX):
+        for name in _files_named(folder / INDEX_FILE):
             weights |= read_tensors(folder / name)
         return weights
     pickles = sorted(p.name for p in folder.glob("*.bin")) + sorted(
@@ -137,7 +137,7 @@ def read_weights_of(folder: Path) -> dict[str, Tensor]:
             f"and is never read here; make a safe folder of it with: zhixing convert {folder} "
             f"--out NEW"
         )
-    raise CheckpointError(f"{folder} has no {WEIGHTS}; it is not a model folder")
+    raise CheckpointError(f"{folder} has no {WEIGHTS_FILE}; it is not a model folder")
 
 
 def _files_named(index: Path) -> list[str]:
@@ -163,8 +163,8 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
         FileError: If it cannot be written.
     """
     try:
-        whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        save_file(whole, path, metadata=dict(metadata))
+        contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        save_file(contiguous, path, metadata=dict(metadata))
         with path.open("rb+") as file:
             os.fsync(file.fileno())
     except (OSError, SafetensorError) as error:
@@ -208,7 +208,7 @@ def check_free_to_write(folder: Path, *, overwrite: bool) -> None:
         raise FileError(f"{parent} is a file; name a folder to write to")
     if inside and not overwrite:
         raise FileError(f"{folder} exists and is not empty; name another folder or add --overwrite")
-    if inside and not inside & OURS:
+    if inside and not inside & OUR_FILES:
         raise FileError(
             f"{folder} holds {min(inside)} and no model, so that nothing in it is overwritten; "
             f"name another folder"

@@ -24,8 +24,8 @@ def model_hash(model: Transformer) -> str:
         if name in rounded:
             digest.update(rounded[name].weight_digest())
         else:
-            whole = tensors[name].detach().cpu().contiguous()
-            digest.update(whole.view(torch.uint8).numpy().tobytes())
+            tensor = tensors[name].detach().cpu().contiguous()
+            digest.update(tensor.view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 

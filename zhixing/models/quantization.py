@@ -25,11 +25,11 @@ from zhixing.layers.kernels.int8 import (
 from zhixing.layers.kernels.packed_linear import Derived
 
 # A smaller table saves less than half a megabyte, and positions are looked up by number.
-MANY_ROWS = 2048
+MIN_TABLE_ROWS = 2048
 
 # With more int8 numbers than this, a second layout of each weight costs more memory than it is
 # worth: it saves a tenth of the time where one hypothesis is followed, and nothing elsewhere.
-MANY_NUMBERS = 1 << 25
+MAX_DOUBLE_LAYOUT = 1 << 25
 
 # They work on one vector a text: rounding them gains no time and moves answers.
 FLOAT_PARTS = ("classification", "pooler")
@@ -204,7 +204,7 @@ def quantize(model: nn.Module, *, skip: Callable[[str], bool] | None = None) -> 
     if not places:
         raise ConfigError(
             "the model has no layer to quantize: int8 replaces nn.Linear, and nn.Embedding of at "
-            f"least {MANY_ROWS} rows, that `skip` does not hold back"
+            f"least {MIN_TABLE_ROWS} rows, that `skip` does not hold back"
         )
     infinite = [name for name, module in places if not bool(module.weight.isfinite().all())]
     if infinite:
@@ -213,14 +213,14 @@ def quantize(model: nn.Module, *, skip: Callable[[str], bool] | None = None) -> 
             f"cannot express; train or fetch the model again"
         )
     rounded: dict[int, Int8Weight] = {}
-    made: dict[int, nn.Module] = {}
+    replacements: dict[int, nn.Module] = {}
     for name, module in places:
         key = id(module.weight)
         if key not in rounded:
             rounded[key] = quantize_weight(module.weight)
-        if id(module) not in made:
-            made[id(module)] = _with_rounded(module, rounded[key])
-        _put(model, name, made[id(module)])
+        if id(module) not in replacements:
+            replacements[id(module)] = _with_rounded(module, rounded[key])
+        _put(model, name, replacements[id(module)])
     return model
 
 
@@ -230,16 +230,16 @@ def dequantize(model: nn.Module) -> nn.Module:
     Weights that were shared are shared again.
     """
     widened: dict[int, nn.Parameter] = {}
-    made: dict[int, nn.Module] = {}
+    replacements: dict[int, nn.Module] = {}
     for name, module in list(model.named_modules(remove_duplicate=False)):
         if not isinstance(module, Int8Linear | Int8Embedding) or module.weight is None:
             continue
-        if id(module) not in made:
+        if id(module) not in replacements:
             weight = module.weight
             numbers = weight.float() * module.scale.unsqueeze(-1)
-            own = widened.setdefault(weight.data_ptr(), nn.Parameter(numbers))
-            made[id(module)] = _floating(module, own)
-        _put(model, name, made[id(module)])
+            parameter = widened.setdefault(weight.data_ptr(), nn.Parameter(numbers))
+            replacements[id(module)] = _floating(module, parameter)
+        _put(model, name, replacements[id(module)])
     return model
 
 
@@ -270,7 +270,7 @@ def tied_modules(model: nn.Module) -> dict[str, str]:
 def release_weights(model: nn.Module) -> None:
     """Let int8 layers give up their weights once these are laid out for the kernel."""
     layers = [module for module in model.modules() if isinstance(module, Int8Linear)]
-    is_lean = sum(one.in_features * one.out_features for one in layers) > MANY_NUMBERS
+    is_lean = sum(layer.in_features * layer.out_features for layer in layers) > MAX_DOUBLE_LAYOUT
     for layer in layers:
         layer.releases, layer.is_lean = True, is_lean
 
@@ -309,12 +309,12 @@ def prepare_int8(model: nn.Module, names: Collection[str]) -> nn.Module:
             f"the int8 weights name {', '.join(wrong)}, which this model has not as a linear layer "
             f"or an embedding; quantize the original model again"
         )
-    made: dict[int, nn.Module] = {}
+    replacements: dict[int, nn.Module] = {}
     for name in sorted(names):
         module = modules[name]
-        if id(module) not in made:
-            made[id(module)] = _emptied(module)
-        _put(model, name, made[id(module)])
+        if id(module) not in replacements:
+            replacements[id(module)] = _emptied(module)
+        _put(model, name, replacements[id(module)])
     return model
 
 
@@ -329,7 +329,7 @@ def _works_on_texts(name: str) -> bool:
 
 def _can_be_int8(module: nn.Module) -> bool:
     if isinstance(module, nn.Embedding):
-        return module.num_embeddings >= MANY_ROWS
+        return module.num_embeddings >= MIN_TABLE_ROWS
     return isinstance(module, nn.Linear)
 
 
@@ -351,5 +351,5 @@ def _emptied(module: nn.Module) -> nn.Module:
 
 
 def _put(model: nn.Module, name: str, module: nn.Module) -> None:
-    parent, _, own_name = name.rpartition(".")
-    setattr(model.get_submodule(parent), own_name, module)
+    parent, _, attribute = name.rpartition(".")
+    setattr(model.get_submodule(parent), attribute, module)

@@ -27,7 +27,7 @@ class Plain:
 
 
 @dataclass(frozen=True)
-class Fused:
+class Stacked:
     """Our tensor is theirs laid one after the other along the first dimension."""
 
     names: tuple[str, ...]
@@ -40,7 +40,7 @@ class Row:
     name: str
 
 
-Entry = Plain | Fused | Row
+Entry = Plain | Stacked | Row
 
 
 @dataclass(frozen=True)
@@ -103,17 +103,17 @@ def read_weights(names: WeightNames, theirs: Mapping[str, Tensor]) -> Reading:
     missing: list[str] = []
     used: set[str] = set()
     for ours, entry in names.entries.items():
-        found = _find(entry, given)
-        used.update(found)
-        complete = len(entry.names) if isinstance(entry, Fused) else 1
-        if len(found) < complete:
+        present = _find(entry, given)
+        used.update(present)
+        complete = len(entry.names) if isinstance(entry, Stacked) else 1
+        if len(present) < complete:
             missing.append(ours)
         elif isinstance(entry, Row):
-            weights[ours] = given[found[0]].flatten()
+            weights[ours] = given[present[0]].flatten()
         elif isinstance(entry, Plain):
-            weights[ours] = given[found[0]]
+            weights[ours] = given[present[0]]
         else:
-            weights[ours] = torch.cat([given[name] for name in found])
+            weights[ours] = torch.cat([given[name] for name in present])
     _check_ties(names, given)
     rest = [n for n in given if n not in used and n not in names.tied and n not in names.ignored]
     left_out = [name for name in rest if name.startswith(names.heads)]
@@ -131,7 +131,7 @@ def write_weights(names: WeightNames, ours: Mapping[str, Tensor]) -> dict[str, T
     theirs: dict[str, Tensor] = {}
     for name, tensor in ours.items():
         entry = names.entries[name]
-        if not isinstance(entry, Fused):
+        if not isinstance(entry, Stacked):
             row = tensor.unsqueeze(0) if isinstance(entry, Row) else tensor
             theirs[_with_prefix(names, entry.name)] = row
             continue
@@ -141,7 +141,7 @@ def write_weights(names: WeightNames, ours: Mapping[str, Tensor]) -> dict[str, T
 
 
 def _find(entry: Entry, given: Mapping[str, Tensor]) -> list[str]:
-    if isinstance(entry, Fused):
+    if isinstance(entry, Stacked):
         return [name for name in entry.names if name in given]
     others = () if isinstance(entry, Row) else entry.others
     return [name for name in (entry.name, *others) if name in given][:1]
@@ -182,8 +182,8 @@ def _fill(name: str, i: int | None) -> str:
 
 
 def _fill_entry(entry: Entry, i: int | None) -> Entry:
-    if isinstance(entry, Fused):
-        return Fused(tuple(_fill(name, i) for name in entry.names))
+    if isinstance(entry, Stacked):
+        return Stacked(tuple(_fill(name, i) for name in entry.names))
     if isinstance(entry, Row):
         return Row(_fill(entry.name, i))
     return Plain(_fill(entry.name, i), tuple(_fill(name, i) for name in entry.others))
@@ -206,6 +206,6 @@ def stacked(ours: str, theirs: Iterable[str]) -> dict[str, Entry]:
     """Name the weight and bias of one linear layer that they keep as several."""
     parts = tuple(theirs)
     return {
-        f"{ours}.{part}": Fused(tuple(f"{name}.{part}" for name in parts))
+        f"{ours}.{part}": Stacked(tuple(f"{name}.{part}" for name in parts))
         for part in ("weight", "bias")
     }

@@ -56,9 +56,9 @@ def expresses(model_type: str, config: ModelConfig) -> bool:
     """
     family = FAMILIES[model_type]
     try:
-        written: Mapping[str, Any] = family.write_config(config)
+        values: Mapping[str, Any] = family.write_config(config)
         labels = {"id2label": {str(i): str(i) for i in range(config.num_classes)}}
-        read = family.read_config({**written, **labels})
+        read = family.read_config({**values, **labels})
     except (ConfigError, CheckpointError, KeyError):
         return False
     return read == config or (config.head == "none" and replace(read, has_pooler=False) == config)

@@ -17,7 +17,7 @@ from zhixing.models.weight_names import Plain, WeightNames
 
 ARCHITECTURES: dict[str, HeadKind] = {}
 TYPE = "zhixing"
-SIZES = ("hidden_size", "encoder_layers", "num_heads", "feed_forward_size")
+REQUIRED_SIZES = ("hidden_size", "encoder_layers", "num_heads", "feed_forward_size")
 
 
 def read_config(values: Mapping[str, Any]) -> ModelConfig:
@@ -25,7 +25,7 @@ def read_config(values: Mapping[str, Any]) -> ModelConfig:
     settings = values.get("settings")
     if not isinstance(settings, Mapping):
         raise CheckpointError(f"settings is {settings!r}; it has to be an object of model settings")
-    missing = sorted({"vocab_size", *SIZES} - set(settings))
+    missing = sorted({"vocab_size", *REQUIRED_SIZES} - set(settings))
     if missing:
         raise CheckpointError(f"settings lacks {', '.join(missing)}; save the model again")
     return ModelConfig.from_dict(settings)

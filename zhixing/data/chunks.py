@@ -234,8 +234,8 @@ def _list_columns(rows: Sequence[object]) -> dict[str, list[object]]:
 def _refuse_unlike(rows: Sequence[object], kind: Any, noun: str) -> None:
     unlike = [i for i, row in enumerate(rows, start=1) if not isinstance(row, kind)]
     if unlike:
-        found = type(rows[unlike[0] - 1]).__name__
+        actual = type(rows[unlike[0] - 1]).__name__
         raise DataError(
-            f"<list> holds {found} in {numbered(unlike)} where {noun} is needed: give all rows as "
+            f"<list> holds {actual} in {numbered(unlike)} where {noun} is needed: give all rows as "
             "texts, as (text, label) tuples or as dicts"
         )

@@ -12,7 +12,7 @@ from zhixing.errors import ConfigError
 from zhixing.models.transformer import Transformer
 from zhixing.training.config import TrainingConfig
 
-HEADS = ("pooler.", "classification.", "vocabulary.", "next_token.")
+HEAD_PREFIXES = ("pooler.", "classification.", "vocabulary.", "next_token.")
 
 
 def layer_of(name: str, num_layers: int) -> int:
@@ -45,7 +45,7 @@ def parameter_groups(model: Transformer, config: TrainingConfig) -> list[dict[st
         if not parameter.requires_grad:
             continue
         factor = config.layer_rate_decay ** (top - layer_of(name, model.config.encoder_layers))
-        if name.startswith(HEADS):
+        if name.startswith(HEAD_PREFIXES):
             factor *= config.head_rate_factor
         decay = config.weight_decay if decays(name, parameter) else 0.0
         group = groups.setdefault(
@@ -151,8 +151,8 @@ class Gradients:
         if self.table is not None:
             self.table.clear()
 
-    def clip(self, longest: float) -> float:
-        """Shorten the gradient to at most `longest`, if that is above 0.
+    def clip(self, max_norm: float) -> float:
+        """Shorten the gradient to at most `max_norm`, if that is above 0.
 
         Returns:
             The norm before.
@@ -165,10 +165,10 @@ class Gradients:
         if self.table is not None:
             squares.append(self.table.norm_squared())
         norm = math.sqrt(sum(squares))
-        if 0.0 < longest < norm and math.isfinite(norm):
-            torch._foreach_mul_(given, longest / norm)
+        if 0.0 < max_norm < norm and math.isfinite(norm):
+            torch._foreach_mul_(given, max_norm / norm)
             if self.table is not None:
-                self.table.scale(longest / norm)
+                self.table.scale(max_norm / norm)
         return norm
 
     def release(self) -> None:

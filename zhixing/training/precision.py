@@ -4,7 +4,7 @@ import math
 
 import torch
 
-FIRST, GROWTH_STEPS, FACTOR = 65536.0, 2000, 2.0
+INITIAL_SCALE, SCALE_GROWTH_STEPS, SCALE_FACTOR = 65536.0, 2000, 2.0
 
 
 class LossScale:
@@ -19,7 +19,7 @@ class LossScale:
 
     def __init__(self, *, is_needed: bool) -> None:
         self.is_needed = is_needed
-        self.value = FIRST if is_needed else 1.0
+        self.value = INITIAL_SCALE if is_needed else 1.0
         self.growth = 0
 
     def accepts(self, norm: float) -> bool:
@@ -41,11 +41,11 @@ class LossScale:
         if not self.is_needed:
             return
         if not math.isfinite(norm):
-            self.value, self.growth = max(self.value / FACTOR, 1.0), 0
+            self.value, self.growth = max(self.value / SCALE_FACTOR, 1.0), 0
             return
         self.growth += 1
-        if self.growth >= GROWTH_STEPS:
-            self.value, self.growth = self.value * FACTOR, 0
+        if self.growth >= SCALE_GROWTH_STEPS:
+            self.value, self.growth = self.value * SCALE_FACTOR, 0
 
     def restore(self, value: float, growth: int) -> None:
         """Go on from a snapshot."""

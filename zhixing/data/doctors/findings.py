@@ -9,7 +9,7 @@ from zhixing.data.wording import counted, numbered
 
 Severity = Literal["error", "warning", "note"]
 
-_ROWS_KEPT = 20
+_MAX_ROWS_KEPT = 20
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Tally:
     def add(self, kind: str, row: int) -> None:
         """Count one row."""
         first = self.rows.setdefault(kind, [])
-        if len(first) < _ROWS_KEPT:
+        if len(first) < _MAX_ROWS_KEPT:
             first.append(row)
         self.counts[kind] = self.counts.get(kind, 0) + 1
 

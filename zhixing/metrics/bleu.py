@@ -1,4 +1,4 @@
-"""Scores of written texts against references: BLEU, chrF, TER, as sacreBLEU computes them."""
+"""Translation metrics: BLEU, chrF and TER against references, as sacreBLEU computes them."""
 
 import re
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ _CHINESE_SHARE = 0.2
 
 @dataclass(frozen=True)
 class TextScores:
-    """Hold corpus scores, all in points from 0 to 100.
+    """Hold corpus BLEU and chrF, in points from 0 to 100.
 
     Attributes:
         bleu: BLEU, Papineni et al. 2002, as sacreBLEU 2 computes it.
@@ -39,7 +39,7 @@ class TextScores:
 
 @dataclass(frozen=True)
 class TextDifference:
-    """Tell whether one system writes better than another, or was merely luckier.
+    """Compare two systems by paired bootstrap: is one better, or was it merely luckier?
 
     Attributes:
         metric: "bleu" or "chrf".
@@ -69,7 +69,7 @@ def is_chinese(texts: Sequence[str]) -> bool:
 def text_scores(
     hypotheses: Sequence[str], references: Sequence[str], *, resamples: int = 0
 ) -> TextScores:
-    """Score texts against one reference each.
+    """Give BLEU and chrF of hypotheses against one reference each.
 
     Args:
         hypotheses: By the system.
@@ -109,7 +109,7 @@ def text_differences(
     *,
     resamples: int = 1000,
 ) -> list[TextDifference]:
-    """Compare two systems on the same texts.
+    """Compare BLEU and chrF of two systems on the same texts by paired bootstrap.
 
     Rows that are hard for both cancel out, so far smaller differences show than by comparing two
     separate intervals.
@@ -159,7 +159,7 @@ def _interval(score: Any) -> Interval:
 
 
 def translation_error_rate(hypotheses: Sequence[str], references: Sequence[str]) -> float:
-    """Give TER in points: edits a hundred words of the reference; lower is better.
+    """Give the translation edit rate (TER): edits a hundred reference words; lower is better.
 
     Source:
         Snover et al. 2006, "A study of translation edit rate".
@@ -169,7 +169,7 @@ def translation_error_rate(hypotheses: Sequence[str], references: Sequence[str])
 
 
 def lower_cased_bleu(hypotheses: Sequence[str], references: Sequence[str]) -> float:
-    """Give the tokenized lower-cased BLEU of the Multi30k papers.
+    """Give the tokenized, lower-cased BLEU of the Multi30k papers.
 
     Both sides are lower-cased and parted at punctuation, and the words counted as they then
     stand. It runs some points above sacreBLEU's cased one, and compares with those papers alone.

@@ -1,4 +1,4 @@
-"""Whether a confidence of 80 % is right in 80 % of the cases, and what to do if it is not."""
+"""Calibration: reliability bins, expected calibration error (ECE), temperature scaling."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ MAX_TEMPERATURE = 20.0
 
 @dataclass(frozen=True)
 class Bin:
-    """The rows whose confidence lies above `low` and up to `high`.
+    """A reliability bin: the rows whose confidence lies above `low` and up to `high`.
 
     Attributes:
         low: Lower edge, exclusive (but the first bin holds 0 too).
@@ -42,7 +42,7 @@ class Bin:
 def reliability(
     probabilities: Float[Tensor, " B"], is_correct: Bool[Tensor, " B"], num_bins: int = 15
 ) -> list[Bin]:
-    """Sort rows into bins of equal width by confidence, and see how often each bin is right.
+    """Sort rows into reliability bins of equal width by confidence, each with its accuracy.
 
     Args:
         probabilities: What each row's predicted class was given.
@@ -77,9 +77,9 @@ def reliability(
 
 
 def calibration_error(bins: Sequence[Bin]) -> float:
-    """Average the distance between confidence and accuracy over bins, weighted by their rows.
+    """Give the expected calibration error (ECE): mean |accuracy - confidence| over the rows' bins.
 
-    Known as the expected calibration error. It depends on the number of bins, which therefore
+    Each bin is weighted by its rows. It depends on the number of bins, which therefore
     belongs beside the figure.
 
     Raises:
@@ -102,7 +102,7 @@ def calibration_error(bins: Sequence[Bin]) -> float:
 
 
 def brier_score(probabilities: Float[Tensor, "B C"], labels: Int[Tensor, " B"]) -> float:
-    """Average the squared distance between probabilities and the truth, summed over the classes.
+    """Give the Brier score: mean squared error of the probabilities, summed over the classes.
 
     From 0, perfect, to 2, certain and always wrong. With two classes it is twice the figure that
     is often given for the positive class alone.
@@ -125,7 +125,7 @@ def brier_score(probabilities: Float[Tensor, "B C"], labels: Int[Tensor, " B"]) 
 
 
 def negative_log_likelihood(logits: Float[Tensor, "B C"], labels: Int[Tensor, " B"]) -> float:
-    """Give the mean surprise, in nats, at the true class.
+    """Give the mean negative log-likelihood (cross-entropy) of the true class, in nats.
 
     Log probabilities may be passed as logits: normalizing them again changes nothing.
 
@@ -144,7 +144,7 @@ def negative_log_likelihood(logits: Float[Tensor, "B C"], labels: Int[Tensor, " 
 
 
 def fit_temperature(logits: Float[Tensor, "B C"], labels: Int[Tensor, " B"]) -> float:
-    """Find the number to divide logits by so that their probabilities can be believed.
+    """Fit the temperature (temperature scaling): divided by it, logits give calibrated confidences.
 
     It minimizes the negative log-likelihood of rows that the model was not trained on. No
     predicted class changes, only how sure it is: above 1 the model was too sure of itself. The
@@ -178,7 +178,7 @@ def fit_temperature(logits: Float[Tensor, "B C"], labels: Int[Tensor, " B"]) -> 
 
 
 def fit_multilabel_temperature(logits: Float[Tensor, "B C"], labels: Bool[Tensor, "B C"]) -> float:
-    """Find the number to divide the logits of independent labels by, as `fit_temperature` does.
+    """Fit the temperature of multi-label logits (temperature scaling), as `fit_temperature` does.
 
     One temperature for all classes, so that their order in a row stays; it minimizes the mean
     binary cross-entropy over all rows and classes, within the same limits.

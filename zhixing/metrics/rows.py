@@ -1,4 +1,4 @@
-"""What every metric asks of its rows before it counts anything."""
+"""Checks of a metric's inputs: equally many rows, class ids in range, finite values."""
 
 from collections.abc import Mapping
 
@@ -41,7 +41,7 @@ def require_classes(name: str, ids: Int[Tensor, " B"], num_classes: int) -> None
 
 
 def require_finite(name: str, values: Float[Tensor, "..."]) -> None:
-    """Refuse NaN and infinity, naming the first place.
+    """Refuse NaN and infinity, naming the first index.
 
     Raises:
         DataError: A value is not finite.

@@ -1,4 +1,4 @@
-"""Where a value lies on a chart: ranges, ticks, and which of many points are worth drawing."""
+"""Chart axes: linear and logarithmic scales, ranges, ticks, downsampling of points."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ _UNITS = ((1e9, 1e9, "B"), (1e6, 1e6, "M"), (1e4, 1e3, "k"))
 
 @dataclass(frozen=True)
 class Axis:
-    """A range of values laid along a line of pixels.
+    """A linear or logarithmic axis: a range of values laid along a line of pixels.
 
     Attributes:
         low: Value at the start.
@@ -155,7 +155,7 @@ def tick_labels(values: Sequence[Number]) -> list[str]:
 
 
 def points_worth_drawing(x: Sequence[Number], y: Sequence[Number], limit: int = 1200) -> list[int]:
-    """Choose at most about `limit` points that draw the same picture as all of them.
+    """Downsample a curve to about `limit` points that draw the same picture as all of them.
 
     Of each of equally long stretches the points with the lowest and highest x and y are kept, and
     one that cannot be drawn if there is one. So every extreme stays, and every gap.

@@ -1,4 +1,4 @@
-"""Bars: scores side by side with their intervals, and confidence against accuracy."""
+"""Bar charts with confidence intervals, and the reliability diagram."""
 
 import math
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ _MAX_NAME_COLUMNS = 32
 
 @dataclass(frozen=True)
 class Bar:
-    """A value under a name, with the ends of its interval where there is one.
+    """A bar: a value under a name, with the ends of its interval where there is one.
 
     Attributes:
         name: What it is the value of.
@@ -43,7 +43,7 @@ class Bar:
 
 @runtime_checkable
 class ReliabilityBin(Protocol):
-    """What is known of the rows whose confidence lies between two edges.
+    """A bin of a reliability diagram: the rows whose confidence lies between two edges.
 
     Whatever has these attributes will do; a bin without rows has a `count` of 0.
     """
@@ -70,7 +70,7 @@ class ReliabilityBin(Protocol):
 
 
 def bar_chart(bars: Sequence[Bar], *, x_label: str, title: str = "") -> Html:
-    """Draw values as level bars from zero, in the order given, each with its number.
+    """Draw a bar chart: level bars from zero, in the order given, each with its number.
 
     An interval is a thin line across the end of its bar. A value that is not finite has no bar
     and is written as a dash.
@@ -96,7 +96,7 @@ def bar_chart(bars: Sequence[Bar], *, x_label: str, title: str = "") -> Html:
 
 
 def reliability_diagram(bins: Sequence[ReliabilityBin], *, title: str = "") -> Html:
-    """Draw how often rows are right against how sure the model is of them.
+    """Draw a reliability diagram: accuracy against confidence, bin by bin.
 
     Bars below the dashed line are too sure, bars above it not sure enough. The thin line in each
     bar is the mean confidence of its rows, so that its distance to the bar's top is the error.

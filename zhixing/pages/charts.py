@@ -1,4 +1,4 @@
-"""Curves, points, bars and distributions as drawings inside the page.
+"""Line charts and histograms as SVG inside the page.
 
 Values that are not finite (or not positive, on a logarithmic axis) are left out: a gap in a line,
 no point, no bar. A figure that leaves something out says how much.
@@ -40,7 +40,7 @@ _MAX_THICK_POINTS = 300
 
 @dataclass(frozen=True)
 class Series:
-    """Points under one name, joined in their order where they are drawn as a line.
+    """A series of points under one name, joined in their order where drawn as a line.
 
     Attributes:
         name: Its name in the legend.
@@ -82,7 +82,7 @@ def line_chart(
     log_x: bool = False,
     log_y: bool = False,
 ) -> Html:
-    """Draw curves over one pair of axes; moving over them reads off their values.
+    """Draw a line chart of curves over one pair of axes; the pointer reads off their values.
 
     Of more than about 1200 points of a series only those are kept that change the picture: the
     extremes of every short stretch. A point between two gaps is drawn as a dot.
@@ -126,7 +126,7 @@ def line_chart(
 def histogram(
     values: Sequence[Number], *, x_label: str, title: str = "", num_bins: int = 30
 ) -> Html:
-    """Count values between round edges, and draw the counts.
+    """Draw a histogram: the counts of values between round edges.
 
     A bin holds its lower edge and not its upper one; whole numbers get bins of a whole width.
 

@@ -1,4 +1,4 @@
-"""What all figures share: title, legend, axes, names cut to the room there is."""
+"""What all figures share: SVG frame, title, legend, grid lines, names cut to fit."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ def figure(drawing: str, *, title: str = "", legend: str = "", note: str = "") -
 
 
 def drawing(content: str, width: Number, height: Number, label: str, attributes: str = "") -> str:
-    """Wrap shapes as one drawing that is as wide as its place allows.
+    """Wrap shapes as one SVG drawing, as wide as the page allows.
 
     Args:
         content: Shapes in pixels of `width` by `height`.
@@ -75,7 +75,7 @@ def series_style(number: int, *, is_thin: bool = False) -> str:
 
 
 def legend(entries: Sequence[tuple[str, str]]) -> str:
-    """Set names beside small drawings of 26 by 10 pixels; nothing at all for a lone entry.
+    """Make a legend: names beside drawings of 26 by 10 pixels; nothing for a lone entry.
 
     Args:
         entries: Name and shapes.

@@ -1,4 +1,4 @@
-"""Tables of numbers as shades: what is mistaken for what, and which token attends to which."""
+"""Heat maps: confusion matrices and attention weights as shades."""
 
 import json
 import math
@@ -20,7 +20,7 @@ _MAX_NUMBERED_SIDE = 30
 
 @dataclass(frozen=True)
 class HeatMap:
-    """One of several maps over the same rows and columns, such as one head of attention.
+    """One of several heat maps over the same rows and columns, such as one attention head.
 
     Attributes:
         title: What this one shows.
@@ -66,7 +66,7 @@ def heat_map(
     column_label: str = "",
     mark_errors: bool = False,
 ) -> Html:
-    """Draw one cell a value, the darker the larger; with numbers while there is room for them.
+    """Draw a heat map, such as a confusion matrix: one cell a value, the darker the larger.
 
     The shade grows with the square root of the value, so that a few mistakes can be seen beside
     many right answers; zero has no shade. Values below zero have the second colour. A value that
@@ -116,7 +116,7 @@ def heat_maps(
     row_label: str = "",
     column_label: str = "",
 ) -> Html:
-    """Draw several maps over the same names side by side, all on one scale.
+    """Draw several heat maps over the same names side by side, all on one scale.
 
     Meant for attention: a map a head, own tokens in rows, attended tokens in columns. Shades are
     those of `heat_map`; no numbers are written, but the pointer reads them off.

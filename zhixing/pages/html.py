@@ -1,4 +1,4 @@
-"""The smallest pieces of a page: safe markup, escaped text, numbers a person can read."""
+"""HTML fragments: safe markup, escaped text, numbers a person can read."""
 
 import math
 import re
@@ -27,7 +27,7 @@ class Html:
 
 
 def escape(text: str) -> str:
-    """Make text harmless in markup and in quoted attributes.
+    """Escape text for HTML markup and quoted attributes.
 
     Characters that a page cannot hold become U+FFFD, so that the page can always be written.
 

@@ -1,4 +1,4 @@
-"""The tokenizers of fairseq's WMT 2019 models: Moses' words, cut by merging characters."""
+"""fairseq's WMT 2019 (FSMT) tokenizers: Moses' words, cut by byte-pair encoding (BPE)."""
 
 import html
 import importlib
@@ -37,7 +37,7 @@ _FULL_STOP = re.compile(r"[。．]\s*")
 
 
 class FairseqTokenizer(Tokenizer):
-    """Part texts into words by Moses' rules, and words into pieces by merging characters.
+    """Part texts into words by Moses' rules, and words into pieces by byte-pair encoding (BPE).
 
     Args:
         vocabulary: Id of each piece.
@@ -95,7 +95,7 @@ class FairseqTokenizer(Tokenizer):
         return [[find(p, self._unknown) for _, p in self._pieces(text)] for text in texts]
 
     def tokens(self, text: str) -> Tokens:
-        """Give the tokens of one text with their places; see `Tokenizer.tokens`.
+        """Give the tokens of one text with their offsets; see `Tokenizer.tokens`.
 
         A word that Moses' rules wrote otherwise has no place of its own.
         """
@@ -117,16 +117,16 @@ class FairseqTokenizer(Tokenizer):
         return Tokens([self._vocabulary.get(p, self._unknown) for p in pieces], pieces, offsets)
 
     def wrap(self, ids: Sequence[int], pair: Sequence[int] | None = None) -> Wrapped:
-        """Put the end after each text."""
+        """Put the end-of-sequence token after each text."""
         input_ids = [*ids, self._end] + ([] if pair is None else [*pair, self._end])
         return Wrapped(input_ids, [0] * len(input_ids))
 
     def num_special(self, *, pair: bool) -> int:
-        """Count the tokens that `wrap` puts around one text, or around two."""
+        """Count the special tokens that `wrap` puts around one text, or around two."""
         return 2 if pair else 1
 
     def decode(self, ids: Sequence[int], *, keep_special: bool = False) -> str:
-        """Give the text that ids stand for, its words joined by Moses' rules."""
+        """Decode ids into text, its words joined by Moses' rules."""
         pieces = (self.piece(i) for i in ids if i < self.vocab_size)
         kept = [piece for piece in pieces if keep_special or piece not in _SPECIAL_TOKENS]
         words = "".join(kept).replace(_WORD_END, " ").split()
@@ -174,7 +174,7 @@ class FairseqTokenizer(Tokenizer):
 
 
 def reads_fairseq(folder: Path) -> bool:
-    """Tell whether a folder has a vocabulary for each side, and nothing newer."""
+    """Tell whether a folder has fairseq's (FSMT's) vocabulary for each side, and nothing newer."""
     return (folder / SOURCE_VOCAB_FILE).exists() and not (folder / "tokenizer.json").exists()
 
 

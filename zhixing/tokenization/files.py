@@ -1,4 +1,4 @@
-"""A tokenizer from a model's folder, and back into one."""
+"""Load a tokenizer from a model's folder, and save it: tokenizer.json and the older files."""
 
 import json
 import math
@@ -46,7 +46,7 @@ _SCORE_LINE = re.compile(r"(?m)^(?P<sign> *-?)(?P<integer>\d+)\.(?P<decimals>\d+
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
-    """Read the tokenizer of a model's folder, from the newest kind of file that is there.
+    """Load the tokenizer of a model's folder, from the newest kind of file that is there.
 
     A Marian folder, which has a `source.spm`, gives the tokenizer of what is read. Else in this
     order: `tokenizer.json`; FSMT's `vocab-src.json` with `merges.txt`; M2M-100's `vocab.json` with
@@ -87,7 +87,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 
 
 def load_target_tokenizer(folder: Path) -> Tokenizer | None:
-    """Read the tokenizer of what is written, where a folder has one of its own; else None.
+    """Load the target tokenizer, where a folder has one for the target side; else None.
 
     Raises:
         FileError: A file cannot be read.
@@ -100,7 +100,7 @@ def load_target_tokenizer(folder: Path) -> Tokenizer | None:
 
 
 def save_tokenizer(tokenizer: Tokenizer, folder: Path, *, max_length: int | None = None) -> None:
-    """Write a tokenizer as `tokenizer.json`, with the two files that name its roles.
+    """Save a tokenizer as `tokenizer.json`, with the two files that name its special tokens.
 
     The reference library's `AutoTokenizer` opens the folder and gives the same ids. No truncation
     and no padding is written. A file is written under another name and then renamed, so that

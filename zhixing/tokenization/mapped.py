@@ -1,4 +1,4 @@
-"""Marian's and M2M-100's tokenizers: pieces by a sentencepiece model, ids by another vocabulary."""
+"""Marian's and M2M-100's tokenizers: pieces by a SentencePiece model, ids by another vocabulary."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -43,7 +43,7 @@ _LANGUAGE = re.compile(r"__\w+__")
 
 
 class MappedTokenizer(Tokenizer):
-    """Cut texts into a sentencepiece model's pieces, and number them by another vocabulary.
+    """Cut texts into a SentencePiece model's pieces, and number them by another vocabulary.
 
     The vocabulary is often that of two languages, and has pieces that this model does not know: a
     stretch that is unknown to the model is looked up, too. A code such as `>>fra<<` at the very
@@ -125,7 +125,7 @@ class MappedTokenizer(Tokenizer):
         ]
 
     def tokens(self, text: str) -> Tokens:
-        """Give the tokens of one text with their places; see `Tokenizer.tokens`."""
+        """Give the tokens of one text with their offsets; see `Tokenizer.tokens`."""
         refuse_surrogates(text, name="the text")
         pieces: list[str] = []
         offsets: list[tuple[int, int]] = []
@@ -146,16 +146,16 @@ class MappedTokenizer(Tokenizer):
         return Tokens([self._vocabulary.get(p, self._unknown) for p in pieces], pieces, offsets)
 
     def wrap(self, ids: Sequence[int], pair: Sequence[int] | None = None) -> Wrapped:
-        """Put the language before and the end after one text, or after two."""
+        """Put the language token before one text, or two, and the end-of-sequence token after."""
         input_ids = [*self._before, *ids, *(pair or ()), self._end]
         return Wrapped(input_ids, [0] * len(input_ids))
 
     def num_special(self, *, pair: bool) -> int:
-        """Count the tokens that `wrap` puts around one text, or around two."""
+        """Count the special tokens that `wrap` puts around one text, or around two."""
         return 1 + len(self._before)
 
     def decode(self, ids: Sequence[int], *, keep_special: bool = False) -> str:
-        """Give the text that ids stand for, without special tokens unless they are asked for."""
+        """Decode ids into text, without special tokens unless they are asked for."""
         pieces = [
             self.piece(i)
             for i in ids

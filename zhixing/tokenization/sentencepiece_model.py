@@ -1,4 +1,4 @@
-"""A sentencepiece model file as a tokenizer that gives the same ids."""
+"""A SentencePiece model file (unigram or BPE) as a tokenizer that gives the same ids."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ _FAIRSEQ_SPECIAL_TOKENS = ("<s>", "<pad>", "</s>", "<unk>")
 
 
 def read_sentencepiece(content: bytes, settings: Settings, *, name: str) -> Backend:
-    """Build a tokenizer from the content of a sentencepiece model, unigram or BPE.
+    """Build a tokenizer from the content of a SentencePiece model, unigram or BPE.
 
     Ids are the model's own, with one exception. A model that starts with `<unk> <s> </s>`, has no
     padding and does not fall back to bytes is numbered as fairseq does it (XLM-R, mBART): `<s>`

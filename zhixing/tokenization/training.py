@@ -1,4 +1,4 @@
-"""Learn a vocabulary from texts."""
+"""Train a tokenizer: learn a WordPiece, byte-level BPE or unigram vocabulary from texts."""
 
 import io
 from collections import Counter
@@ -49,7 +49,7 @@ def train_tokenizer(
     min_frequency: int = 2,
     only_ends: bool = False,
 ) -> Tokenizer:
-    """Learn a vocabulary of at most `vocab_size` pieces, special tokens among them.
+    """Train a tokenizer of at most `vocab_size` pieces, special tokens among them.
 
     Args:
         texts: Read once, one at a time.

@@ -1,4 +1,4 @@
-"""zhixing.json: what a model folder says of itself beyond its weights."""
+"""The model card, zhixing.json: task, labels, thresholds, scores, how a model was trained."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -31,7 +31,7 @@ PROBE_TEXT = "Knowing and doing are one: 知行合一, 100 %!"
 
 @dataclass(frozen=True)
 class Card:
-    """Hold what travels with the weights.
+    """Hold a model card: what travels with the weights.
 
     Attributes:
         task: "classify", ...; None for a body.
@@ -61,12 +61,12 @@ class Card:
 
 
 def probe_of(tokenizer: Tokenizer) -> dict[str, Any]:
-    """Tokenize the probe text, so that a folder's tokenizer can be recognized later."""
+    """Tokenize the card's probe text, so that a folder's tokenizer can be recognized later."""
     return {"text": PROBE_TEXT, "ids": tokenizer.ids([PROBE_TEXT])[0]}
 
 
 def read_card(folder: Path) -> Card | None:
-    """Read a folder's card; None where it has none.
+    """Read a folder's model card; None where it has none.
 
     Raises:
         CheckpointError: If it is of a later format, has fields we do not know, or values that
@@ -96,7 +96,7 @@ def read_card(folder: Path) -> Card | None:
 
 
 def write_card(card: Card, folder: Path) -> None:
-    """Write a folder's card."""
+    """Write a folder's model card."""
     values: dict[str, Any] = {"format": CARD_FORMAT}
     values.update(asdict(card))
     write_json(folder / CARD_FILE, values)

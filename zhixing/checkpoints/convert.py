@@ -1,4 +1,4 @@
-"""An old model folder, whose weights are a pickle, into one that loads safely."""
+"""Convert a pickled checkpoint (pytorch_model.bin) to safetensors."""
 
 import shutil
 import subprocess
@@ -17,7 +17,7 @@ KEPT_SUFFIXES = (".json", ".txt", ".spm", ".model", ".md")
 
 @dataclass(frozen=True)
 class Converted:
-    """What a conversion came to.
+    """The result of a conversion.
 
     Attributes:
         folder: The new one.
@@ -31,7 +31,7 @@ class Converted:
 
 
 def convert(old: Path, new: Path, *, overwrite: bool = False) -> Converted:
-    """Write a folder whose weights are safetensors, and load it once to see that it is whole.
+    """Convert a pickled checkpoint to safetensors, and load it once to see that it is whole.
 
     The pickle is opened by a child process that takes nothing but tensors out of it.
 

@@ -1,4 +1,4 @@
-"""Bring a published model into the cache: download, check, unpack the model's folder alone."""
+"""Download a built-in model into the cache: check its SHA-256, unpack its folder alone."""
 
 import subprocess
 import sys

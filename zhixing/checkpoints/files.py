@@ -1,4 +1,4 @@
-"""Files that are whole or absent: safetensors read and written, folders put in place at once."""
+"""Atomic reading and writing of checkpoint files: safetensors, JSON, folders, SHA-256."""
 
 import hashlib
 import json
@@ -46,13 +46,13 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write a JSON object that a person can read, whole or not at all."""
+    """Write a JSON object that a person can read, atomically."""
     text = json.dumps(values, ensure_ascii=False, indent=2) + "\n"
     write_text(path, text)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file to a temporary name, flush it, then put it in place.
+    """Write a text file atomically: to a temporary name, flushed, then renamed.
 
     Raises:
         FileError: If the disk is full or the folder cannot be written to.
@@ -92,7 +92,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def read_facts(path: Path) -> dict[str, str]:
-    """Read what a safetensors file says of itself.
+    """Read the metadata of a safetensors file.
 
     Raises:
         FileError: If it cannot be read.
@@ -116,7 +116,7 @@ def _read_tensor(path: Path, name: str) -> Tensor:
 
 
 def read_weights_of(folder: Path) -> dict[str, Tensor]:
-    """Read all weights of a model folder, kept in one file or in several.
+    """Read the state dict of a model folder, kept in one safetensors file or in shards.
 
     Raises:
         CheckpointError: If there are none, or only a pickle, which is never opened.
@@ -219,7 +219,7 @@ def check_free_to_write(folder: Path, *, overwrite: bool) -> None:
 
 @contextmanager
 def whole_folder(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Give a temporary folder that takes the place of `folder` when all of it has been written.
+    """Write a folder atomically: yield a temporary one that replaces `folder` once complete.
 
     If anything fails, the temporary folder is removed and what stood at `folder` stays.
 
@@ -264,7 +264,7 @@ def _put_in_place(temporary: Path, folder: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush a folder's own entries, where the system has such a thing."""
+    """Flush a folder's own entries (fsync), where the system has such a thing."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)
         try:

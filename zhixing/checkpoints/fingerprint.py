@@ -1,4 +1,4 @@
-"""A model's hash and size, whatever file its weights lie in."""
+"""A model's hash (SHA-256 of its state dict) and size in bytes."""
 
 import hashlib
 from collections.abc import Mapping

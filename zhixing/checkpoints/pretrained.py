@@ -1,4 +1,4 @@
-"""Load and save: configuration + names + files = model."""
+"""Load and save pretrained checkpoints: configuration + weight names + files = model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -41,7 +41,7 @@ HEAD_PREFIXES = ("pooler.", "classification.", "vocabulary.", "next_token.")
 
 @dataclass(frozen=True)
 class Pretrained:
-    """Hold a loaded model folder.
+    """Hold a loaded checkpoint: model, tokenizer, model card, configuration.
 
     Attributes:
         model: The model, on the CPU, in float32 or int8.
@@ -74,7 +74,7 @@ class Pretrained:
 def load_pretrained(
     folder: Path, *, head: HeadKind | None = None, num_classes: int = 0, seed: int = 0
 ) -> Pretrained:
-    """Load a model folder.
+    """Load a pretrained checkpoint from a model folder.
 
     Loading is total: every weight of the body is found on both sides with its shape, or all that
     is wrong is named in one error.
@@ -308,7 +308,7 @@ def save_pretrained(
     overwrite: bool = False,
     dtype: torch.dtype | None = None,
 ) -> None:
-    """Save a model folder that other tools can open too, whole or not at all.
+    """Save a checkpoint folder that other tools can open too, whole or not at all.
 
     A configuration that its family cannot express, and int8 weights, are saved in the project's
     own form, which says so in `config.json`.
@@ -323,7 +323,7 @@ def save_pretrained(
 def write_model_files(
     pretrained: Pretrained, folder: Path, *, dtype: torch.dtype | None = None
 ) -> None:
-    """Write the files of a model folder into a folder that is there."""
+    """Write the files of a checkpoint into a folder that is there."""
     model, config = pretrained.model, pretrained.config
     quantized = is_quantized(model)
     if has_released(model):

@@ -1,4 +1,4 @@
-"""Two text files whose lines belong together: line n of one is the translation of line n."""
+"""Parallel corpora: two text files, line n of one being the translation of line n."""
 
 import os
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ PATH_SEPARATOR = ","
 
 
 def aligned_paths(data: str | Path) -> tuple[Path, Path] | None:
-    """Part "train.en,train.fr" into its two files; None for the name of one file or a pattern.
+    """Part "train.en,train.fr" into its two files; None for the name of a file or a pattern.
 
     A file that has the whole name wins; then the first comma with a file on either side.
     """

@@ -1,4 +1,4 @@
-"""Rows of every kind of source, a bounded number at a time, as columns of raw cells."""
+"""Read any table (CSV, JSONL, Parquet, frames) in chunks: bounded rows, as columns of cells."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _PARQUET_SLICE_ROWS = 16_384
 
 @dataclass(frozen=True)
 class Chunk:
-    """Hold consecutive rows, column by column."""
+    """A chunk of consecutive rows, column by column."""
 
     rows: list[int]
     columns: Mapping[str, list[object] | pl.Series]
@@ -40,7 +40,7 @@ class Chunk:
 def file_chunks(
     path: Path, form: Format | None, *, asked: Sequence[str], rows_at_a_time: int
 ) -> Iterator[Chunk]:
-    """Read one file piece by piece; `open_records` says how the formats are read.
+    """Read one file in chunks; `open_records` says how the formats are read.
 
     Args:
         path: The file, or `STANDARD_INPUT`.

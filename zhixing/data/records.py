@@ -1,4 +1,4 @@
-"""Rows of CSV, TSV, JSONL and plain text, each with its number and what is wrong with it."""
+"""Parsers of CSV, TSV, JSONL and plain text: rows with number and what is wrong with them."""
 
 import json
 import re
@@ -49,7 +49,7 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True)
 class RecordFile:
-    """A text file whose header has been read; `names` is None where each row names its own."""
+    """A text file whose header has been read; `names` is None where each row names its columns."""
 
     source: str
     names: list[str] | None

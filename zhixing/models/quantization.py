@@ -1,7 +1,7 @@
-"""Int8 linear layers and token tables, put onto a model that is already built.
+"""Dynamic int8 quantization of linear layers and embeddings, per output channel.
 
 A layer keeps its weight as int8 with one scale an output and rounds its input to int8 as it comes,
-with one scale and one offset a row; `layers/int8` says how the two are multiplied.
+with one scale and one offset a row; `layers/kernels/int8` says how the two are multiplied.
 """
 
 import copy
@@ -36,7 +36,7 @@ FLOAT_PARTS = ("classification", "pooler")
 
 
 class Int8Linear(Derived):
-    """Hold a linear layer's weight in int8; its input is rounded to int8, row by row.
+    """A dynamically quantized linear layer: int8 weight per channel, input rounded row by row.
 
     The state is `weight` (int8), `scale` (one number an output) and, where there is one, `bias`.
     What a kernel wants beyond that is derived. No gradient passes.
@@ -70,7 +70,7 @@ class Int8Linear(Derived):
     @classmethod
     @torch.no_grad()
     def from_float(cls, linear: nn.Linear, rounded: Int8Weight | None = None) -> "Int8Linear":
-        """Round the weight of a float layer, unless that was done."""
+        """Quantize a float linear layer; `rounded` is its weight, where that was done."""
         layer = cls(linear.in_features, linear.out_features, bias=linear.bias is not None)
         rounded = rounded or quantize_weight(linear.weight)
         layer.weight, layer.scale = rounded.values, rounded.scale
@@ -131,7 +131,7 @@ class Int8Linear(Derived):
 
 
 class Int8Embedding(nn.Module):
-    """Hold a table of vectors in int8, with one scale a vector.
+    """A quantized embedding: a table of int8 vectors, with one scale a vector.
 
     Args:
         num_embeddings: Vectors.
@@ -154,7 +154,7 @@ class Int8Embedding(nn.Module):
     def from_float(
         cls, embedding: nn.Embedding, rounded: Int8Weight | None = None
     ) -> "Int8Embedding":
-        """Round the vectors of a float table, unless that was done."""
+        """Quantize a float embedding; `rounded` is its weight, where that was done."""
         table = cls(embedding.num_embeddings, embedding.embedding_dim)
         rounded = rounded or quantize_weight(embedding.weight)
         table.weight, table.scale = rounded.values, rounded.scale
@@ -170,7 +170,7 @@ class Int8Embedding(nn.Module):
 
 
 def quantize(model: nn.Module, *, skip: Callable[[str], bool] | None = None) -> nn.Module:
-    """Replace linear layers and large token tables of a model by int8 ones, in place.
+    """Quantize a model in place: linear layers and large embeddings become int8.
 
     A weight that two modules share is rounded once and stays shared.
 
@@ -225,7 +225,7 @@ def quantize(model: nn.Module, *, skip: Callable[[str], bool] | None = None) -> 
 
 
 def dequantize(model: nn.Module) -> nn.Module:
-    """Replace int8 layers and tables by float ones of the same numbers, in place, to train them.
+    """Dequantize a model in place: int8 layers and embeddings become float again, to be trained.
 
     Weights that were shared are shared again.
     """
@@ -257,7 +257,7 @@ def _floating(module: Int8Linear | Int8Embedding, weight: nn.Parameter) -> nn.Mo
 
 
 def tied_modules(model: nn.Module) -> dict[str, str]:
-    """Give the modules whose weight is that of an earlier one, by name, with the earlier's."""
+    """Give the tied modules by name, each with the earlier module whose weight it shares."""
     first: dict[int, str] = {}
     ties: dict[str, str] = {}
     for name, weight in model.named_parameters(remove_duplicate=False):
@@ -276,7 +276,7 @@ def release_weights(model: nn.Module) -> None:
 
 
 def keep_output(model: nn.Module) -> None:
-    """Let the layer that scores the vocabulary keep its weight, so that rows can be taken of it."""
+    """Let the output layer (LM head) keep its weight, so that rows can be taken of it."""
     output = getattr(getattr(model, "next_token", None), "output", None)
     if isinstance(output, Int8Linear):
         output.releases = False
@@ -288,7 +288,7 @@ def has_released(model: nn.Module) -> bool:
 
 
 def prepare_int8(model: nn.Module, names: Collection[str]) -> nn.Module:
-    """Replace named modules by empty int8 ones, in place, so that saved int8 weights fit.
+    """Replace named modules by empty int8 ones, in place, so that a saved int8 state dict fits.
 
     Args:
         model: As it was built, in float.

@@ -1,4 +1,4 @@
-"""The kinds of entry in a two-way table of weight names.
+"""State-dict names: a two-way table between a checkpoint's weight names and ours.
 
 A family's table says, for each of our parameters, where a published checkpoint keeps it. Read
 forwards it loads, read backwards it saves. `{i}` stands for a layer's number on both sides.
@@ -15,7 +15,7 @@ from zhixing.errors import CheckpointError
 
 @dataclass(frozen=True)
 class Plain:
-    """The same tensor under another name.
+    """An entry: the same tensor under another name.
 
     Attributes:
         name: Theirs.
@@ -28,14 +28,14 @@ class Plain:
 
 @dataclass(frozen=True)
 class Stacked:
-    """Our tensor is theirs laid one after the other along the first dimension."""
+    """An entry: our tensor is several of theirs, such as q, k and v, stacked row on row."""
 
     names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Row:
-    """Our vector is the one row of theirs."""
+    """An entry: our vector is the only row of their matrix."""
 
     name: str
 
@@ -45,7 +45,7 @@ Entry = Plain | Stacked | Row
 
 @dataclass(frozen=True)
 class WeightNames:
-    """Hold a family's table.
+    """Hold a family's table of state-dict names.
 
     Attributes:
         entries: Our names to where theirs are.
@@ -75,7 +75,7 @@ class WeightNames:
 
 @dataclass(frozen=True)
 class Reading:
-    """What became of a checkpoint's tensors.
+    """A checkpoint's state dict under our names, with missing and unknown keys.
 
     Attributes:
         weights: By our names.
@@ -91,7 +91,7 @@ class Reading:
 
 
 def read_weights(names: WeightNames, theirs: Mapping[str, Tensor]) -> Reading:
-    """Rename a checkpoint's tensors into ours; every tensor on either side is accounted for.
+    """Rename a checkpoint's state dict into ours; every tensor on either side is accounted for.
 
     Raises:
         CheckpointError: If tied tensors differ, or a weight comes with a prefix and without.
@@ -127,7 +127,7 @@ def read_weights(names: WeightNames, theirs: Mapping[str, Tensor]) -> Reading:
 
 
 def write_weights(names: WeightNames, ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename our tensors into a checkpoint's; the inverse of `read_weights`."""
+    """Rename our state dict into a checkpoint's; the inverse of `read_weights`."""
     theirs: dict[str, Tensor] = {}
     for name, tensor in ours.items():
         entry = names.entries[name]
@@ -203,7 +203,7 @@ def norm(ours: str, theirs: str) -> dict[str, Entry]:
 
 
 def stacked(ours: str, theirs: Iterable[str]) -> dict[str, Entry]:
-    """Name the weight and bias of one linear layer that they keep as several."""
+    """Name the weight and bias of a linear layer whose rows are several of theirs, stacked."""
     parts = tuple(theirs)
     return {
         f"{ours}.{part}": Stacked(tuple(f"{name}.{part}" for name in parts))

@@ -171,7 +171,7 @@ class Tokenizer:
         return Wrapped(input_ids, token_type_ids)
 
     def with_codes(self, codes: Sequence[str]) -> "Tokenizer":
-        """Add language codes, such as `>>fra<<`, as special tokens, in a tokenizer of its own.
+        """Give a tokenizer that also knows language codes, such as `>>fra<<`, as special tokens.
 
         White space after a code belongs to it; decoding leaves codes out.
         """

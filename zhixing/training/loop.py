@@ -1,4 +1,4 @@
-"""The one training loop. It knows of a task only that it has examples, batches and a loss."""
+"""The training loop: gradient accumulation, clipping, step. It knows of a task only its loss."""
 
 import math
 import time
@@ -33,7 +33,7 @@ ASKED_TO_STOP = "it was asked to stop"
 
 @dataclass(frozen=True)
 class Run:
-    """All that a training needs.
+    """All that a training run needs.
 
     Attributes:
         model: On `device`, with adapters and frozen parts already as they should be.
@@ -79,7 +79,7 @@ def plan_steps(run: Run) -> tuple[int, int]:
 
 
 def train(run: Run, *, start: Snapshot | None = None) -> Iterator[Event]:
-    """Train, telling what happens; the model is changed in place.
+    """Run the training loop, yielding events; the model is changed in place.
 
     Killed at any moment and begun again from its newest snapshot, a run ends with the same bits,
     on the same machine, thread count and version of torch.

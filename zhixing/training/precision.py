@@ -1,4 +1,4 @@
-"""The loss scale that float16 needs; without float16 it is one and does nothing."""
+"""Loss scaling for float16 mixed precision; without float16 the scale is 1 and does nothing."""
 
 import math
 
@@ -8,7 +8,7 @@ INITIAL_SCALE, SCALE_GROWTH_STEPS, SCALE_FACTOR = 65536.0, 2000, 2.0
 
 
 class LossScale:
-    """Keep small float16 gradients from vanishing, by scaling the loss.
+    """A dynamic loss scale, as a GradScaler: small float16 gradients do not vanish.
 
     A step whose gradient overflows is left out and the scale halved; after 2,000 good steps it is
     doubled.
@@ -37,7 +37,7 @@ class LossScale:
         torch._foreach_div_(grads, self.value)
 
     def update(self, norm: float) -> None:
-        """Learn from a step."""
+        """Adapt the scale after a step: halve it on overflow, double it after good steps."""
         if not self.is_needed:
             return
         if not math.isfinite(norm):

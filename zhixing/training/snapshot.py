@@ -1,4 +1,4 @@
-"""Snapshots: a run's whole state at a step boundary, atomic, checksummed, bounded in number."""
+"""Training checkpoints (snapshots): a run's whole state, atomic, checksummed, bounded in number."""
 
 import platform
 import shutil
@@ -31,7 +31,7 @@ MODEL_FILE, OPTIMIZER_FILE, MEAN_FILE, STATE_FILE, CHECKSUMS_FILE = (
 
 @dataclass(frozen=True)
 class LoopState:
-    """Where a run stands: after `step` steps, `batch` batches into `epoch`.
+    """The training loop's position: after `step` steps, `batch` batches into `epoch`.
 
     Attributes:
         step: Optimizer steps done.
@@ -64,7 +64,7 @@ class LoopState:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A run's state as read from a disk."""
+    """A training checkpoint as read from disk: loop state, weights, optimizer moments."""
 
     state: LoopState
     weights: dict[str, Tensor]
@@ -74,7 +74,7 @@ class Snapshot:
 
 
 def machine_facts() -> dict[str, Any]:
-    """Tell what a bit-identical resume depends on."""
+    """Give the facts of this machine that a bit-identical resume depends on."""
     return {
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
@@ -85,7 +85,7 @@ def machine_facts() -> dict[str, Any]:
 
 
 def moments_of(optimizer: torch.optim.Optimizer, names: Mapping[Tensor, str]) -> dict[str, Tensor]:
-    """Give the optimizer's state by parameter name."""
+    """Give the optimizer's state dict (Adam's moments) by parameter name."""
     return {
         f"{names[parameter]}|{key}": value
         for parameter, state in optimizer.state.items()
@@ -106,7 +106,7 @@ def restore_moments(
 
 
 class Snapshots:
-    """Write, find and read the snapshots of one run folder.
+    """Write, find and read the snapshots (training checkpoints) of one run folder.
 
     Args:
         folder: Holds one folder a snapshot, named after its step.

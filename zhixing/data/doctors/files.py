@@ -1,4 +1,4 @@
-"""What is wrong with a file as it lies on the disk, before it is read as a table."""
+"""File checks: encoding, line ends, fields and quotes, before a file is read as a table."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,7 +22,7 @@ _UNREADABLE_KINDS = ("not_text", "not_utf8", "nul_bytes")
 
 
 def examine_file(path: str | Path, *, format: str | None = None) -> list[Finding]:
-    """Look through the bytes, lines and fields of a file, and tell all that is wrong at once.
+    """Check the bytes, lines and fields of a file, and tell all that is wrong at once.
 
     Reading stops at the first fault of most kinds; this goes on, so that a file can be mended in
     one go: bytes that are not UTF-8, NUL bytes, byte order marks, mixed line ends, very long

@@ -1,4 +1,4 @@
-"""Findings of an examination, and the marks that earlier programs leave in texts."""
+"""Findings of a data check, and the marks of damage: mojibake, HTML, control characters."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -85,7 +85,7 @@ class Tally:
 
 
 def text_marks(text: str) -> list[str]:
-    r"""Name the marks that wrong decoding or half-done cleaning have left in a text.
+    r"""Name the marks of damage in a text: mojibake, HTML entities and tags, control characters.
 
     Example:
         >>> text_marks("cafÃ© &amp; bar"), text_marks("café & bar")

@@ -1,4 +1,4 @@
-"""What is wrong with a table, before anyone trains on it."""
+"""Checks of labelled rows: duplicates, conflicts, class imbalance, leakage into validation."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -83,7 +83,7 @@ def examine(
     count_tokens: Callable[[Sequence[str]], list[int]] | None = None,
     max_length: int | None = None,
 ) -> Examination:
-    """Look through a table for all that would spoil training or make its scores untrue.
+    """Check labelled rows for all that would spoil training or make scores untrue.
 
     It raises nothing about the rows: blanks, duplicates, contradictions, leaks into validation,
     labels that are rare, alike or unknown, and damaged texts all become findings. So read the

@@ -1,4 +1,4 @@
-"""What is wrong with pairs of texts, before anyone trains a translator on them."""
+"""Checks of a parallel corpus: copies, length ratios, misalignment, language, leakage."""
 
 import re
 from collections import Counter
@@ -48,7 +48,7 @@ def examine_pairs(
     count_tokens: Callable[[Sequence[str]], list[int]] | None = None,
     max_length: int | None = None,
 ) -> Examination:
-    """Look through pairs for all that would spoil a translator or make its scores untrue.
+    """Check sentence pairs for all that would spoil a translator or make its scores untrue.
 
     It raises nothing about the rows: blank sides, copies, odd lengths, other numbers, sides in the
     other language, lines that slipped, repeats and leaks all become findings. What it needs to know

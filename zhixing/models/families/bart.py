@@ -1,4 +1,4 @@
-"""BART: an encoder that reads both ways, a decoder that writes, post-norm, learned positions.
+"""BART: a bidirectional encoder, an autoregressive decoder, post-norm, learned positions.
 
 Source: Lewis et al. 2020, arXiv:1910.13461.
 """
@@ -106,12 +106,12 @@ def shared_values(config: ModelConfig) -> dict[str, Any]:
 
 
 def weight_names(config: ModelConfig) -> WeightNames:
-    """Name BART's weights."""
+    """Map our weights to BART's state-dict names."""
     return shared_names(config)
 
 
 def shared_names(config: ModelConfig, *, biases: str | None = "final_logits_bias") -> WeightNames:
-    """Name the weights of BART and the families after it, as far as a configuration has them.
+    """Map our weights to the state-dict names of BART and the families after it.
 
     Args:
         config: Decides about separate tables, learned positions and norms.

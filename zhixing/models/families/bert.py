@@ -101,7 +101,7 @@ def shared_values(config: ModelConfig) -> dict[str, Any]:
 
 
 def weight_names(config: ModelConfig) -> WeightNames:
-    """Name BERT's weights."""
+    """Map our weights to BERT's state-dict names."""
     entries = body_names()
     if config.has_pooler:
         entries |= dense("pooler", "pooler.dense")
@@ -127,7 +127,7 @@ def weight_names(config: ModelConfig) -> WeightNames:
 
 
 def body_names() -> dict[str, Entry]:
-    """Name the embeddings and blocks of BERT and RoBERTa."""
+    """Map the embeddings and blocks to BERT's and RoBERTa's state-dict names."""
     return {
         "embedding.tokens.weight": Plain("embeddings.word_embeddings.weight"),
         "embedding.positions.weight": Plain("embeddings.position_embeddings.weight"),

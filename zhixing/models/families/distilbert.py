@@ -74,7 +74,7 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
 
 
 def weight_names(config: ModelConfig) -> WeightNames:
-    """Name DistilBERT's weights."""
+    """Map our weights to DistilBERT's state-dict names."""
     entries: dict[str, Entry] = {
         "embedding.tokens.weight": Plain("embeddings.word_embeddings.weight"),
         "embedding.positions.weight": Plain("embeddings.position_embeddings.weight"),

@@ -1,4 +1,4 @@
-"""FSMT: the original Transformer as fairseq trained it for WMT 2019, a table of tokens a side.
+"""FSMT: the original Transformer as fairseq trained it for WMT 2019, an embedding a side.
 
 Source: Vaswani et al. 2017, arXiv:1706.03762; Ng et al. 2019, arXiv:1907.06616.
 """
@@ -54,7 +54,7 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
 
 
 def weight_names(config: ModelConfig) -> WeightNames:
-    """Name FSMT's weights, as BART's but for the tables."""
+    """Map our weights to FSMT's state-dict names, as BART's but for the embeddings."""
     names = bart.shared_names(config, biases=None)
     entries = dict(names.entries)
     tied: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""The families by the name their `config.json` gives them."""
+"""The known model families by `model_type`, the name in their `config.json`."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -39,7 +39,7 @@ FAMILIES: dict[str, Family] = {
 
 
 def family_named(model_type: object) -> Family:
-    """Give a family by its name.
+    """Give a model family by its `model_type`.
 
     Raises:
         CheckpointError: If we do not know it.

@@ -46,5 +46,5 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
 
 
 def weight_names(config: ModelConfig) -> WeightNames:
-    """Name Marian's weights, as BART's."""
+    """Map our weights to Marian's state-dict names, as BART's."""
     return bart.shared_names(config)

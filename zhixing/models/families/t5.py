@@ -1,4 +1,4 @@
-"""T5, FLAN-T5, mT5: relative positions, norms without a mean, products without a bias.
+"""T5, FLAN-T5, mT5: relative position bias, pre-norm RMSNorm, linear layers without a bias.
 
 Source: Raffel et al. 2020, arXiv:1910.10683; Shazeer 2020, arXiv:2002.05202 (version 1.1); Xue et
 al. 2021, arXiv:2010.11934 (mT5).
@@ -88,7 +88,7 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
 
 
 def weight_names(config: ModelConfig) -> WeightNames:
-    """Name T5's weights."""
+    """Map our weights to T5's state-dict names."""
     copies = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
     entries: dict[str, Entry] = {
         "embedding.tokens.weight": Plain("shared.weight", copies),

@@ -101,48 +101,6 @@ def calibration_error(bins: Sequence[Bin]) -> float:
     return sum(each.count * abs(each.accuracy - each.confidence) for each in bins) / total
 
 
-def brier_score(probabilities: Float[Tensor, "B C"], labels: Int[Tensor, " B"]) -> float:
-    """Give the Brier score: mean squared error of the probabilities, summed over the classes.
-
-    From 0, perfect, to 2, certain and always wrong. With two classes it is twice the figure that
-    is often given for the positive class alone.
-
-    Raises:
-        DataError: There are no rows, not equally many on both sides, a probability is not in
-            0 to 1, or a label is out of range.
-
-    Source:
-        Brier 1950, "Verification of forecasts expressed in terms of probability", equation 2.
-
-    Example:
-        >>> brier_score(torch.tensor([[0.5, 0.5], [1.0, 0.0]]), torch.tensor([0, 0]))
-        0.25
-    """
-    _require_labels("probabilities", probabilities, labels)
-    require_probabilities("probabilities", probabilities)
-    truth = torch.nn.functional.one_hot(labels.long(), probabilities.size(1))
-    return float((probabilities.double() - truth).square().sum(1).mean())
-
-
-def negative_log_likelihood(logits: Float[Tensor, "B C"], labels: Int[Tensor, " B"]) -> float:
-    """Give the mean negative log-likelihood (cross-entropy) of the true class, in nats.
-
-    Log probabilities may be passed as logits: normalizing them again changes nothing.
-
-    Raises:
-        DataError: There are no rows, not equally many on both sides, a logit is not finite, or a
-            label is out of range.
-
-    Example:
-        >>> round(negative_log_likelihood(torch.zeros(1, 2), torch.tensor([1])), 4)
-        0.6931
-    """
-    _require_labels("logits", logits, labels)
-    require_finite("logits", logits)
-    log_probs = logits.double().log_softmax(1)
-    return -float(log_probs.gather(1, labels.long()[:, None]).mean())
-
-
 def fit_temperature(logits: Float[Tensor, "B C"], labels: Int[Tensor, " B"]) -> float:
     """Fit the temperature (temperature scaling): divided by it, logits give calibrated confidences.
 
@@ -164,7 +122,8 @@ def fit_temperature(logits: Float[Tensor, "B C"], labels: Int[Tensor, " B"]) -> 
         >>> round(fit_temperature(logits, torch.tensor([0, 0, 0, 1])), 3)
         3.641
     """
-    _require_labels("logits", logits, labels)
+    require_rows({"logits": len(logits), "labels": len(labels)})
+    require_classes("labels", labels, logits.size(1))
     require_finite("logits", logits)
     # Only differences within a row count; with the greatest at 0 the sums below lose no digits.
     scores = logits.double() - logits.double().max(1, keepdim=True).values
@@ -225,8 +184,3 @@ def _sum_by(
     places: Int[Tensor, " B"], values: Float[Tensor, " B"], num_bins: int
 ) -> Float[Tensor, " M"]:
     return torch.bincount(places, weights=values, minlength=num_bins)
-
-
-def _require_labels(name: str, values: Float[Tensor, "B C"], labels: Int[Tensor, " B"]) -> None:
-    require_rows({name: len(values), "labels": len(labels)})
-    require_classes("labels", labels, values.size(1))

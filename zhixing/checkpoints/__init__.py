@@ -1,1 +1,1 @@
-"""Model folders, read and written."""
+"""Checkpoints: model folders loaded and saved (safetensors, config.json, tokenizer, card)."""

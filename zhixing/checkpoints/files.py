@@ -1,4 +1,4 @@
-"""Files that are whole or absent: safetensors read and written, folders put in place at once."""
+"""Atomic reading and writing of checkpoint files: safetensors, JSON, folders, SHA-256."""
 
 import hashlib
 import json
@@ -16,11 +16,11 @@ from torch import Tensor
 
 from zhixing.errors import CheckpointError, FileError
 
-WEIGHTS = "model.safetensors"
-INDEX = "model.safetensors.index.json"
+WEIGHTS_FILE = "model.safetensors"
+INDEX_FILE = "model.safetensors.index.json"
 
 # A folder with none of these was not written here, and is never replaced.
-OURS = {"run.json", "config.json", "tokenizer.json"}
+OUR_FILES = {"run.json", "config.json", "tokenizer.json"}
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -47,13 +47,13 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write a JSON object that a person can read, whole or not at all."""
+    """Write a JSON object that a person can read, atomically."""
     text = json.dumps(values, ensure_ascii=False, indent=2) + "\n"
     write_text(path, text)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file to a temporary name, flush it, then put it in place.
+    """Write a text file atomically: to a temporary name, flushed, then renamed.
 
     Raises:
         FileError: If the disk is full or the folder cannot be written to.
@@ -93,7 +93,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def read_facts(path: Path) -> dict[str, str]:
-    """Read what a safetensors file says of itself.
+    """Read the metadata of a safetensors file.
 
     Raises:
         FileError: If it cannot be read.
@@ -117,16 +117,16 @@ def _read_tensor(path: Path, name: str) -> Tensor:
 
 
 def read_weights_of(folder: Path) -> dict[str, Tensor]:
-    """Read all weights of a model folder, kept in one file or in several.
+    """Read the state dict of a model folder, kept in one safetensors file or in shards.
 
     Raises:
         CheckpointError: If there are none, or only a pickle, which is never opened.
     """
-    if (folder / WEIGHTS).exists():
-        return read_tensors(folder / WEIGHTS)
-    if (folder / INDEX).exists():
+    if (folder / WEIGHTS_FILE).exists():
+        return read_tensors(folder / WEIGHTS_FILE)
+    if (folder / INDEX_FILE).exists():
         weights: dict[str, Tensor] = {}
-        for name in _files_named(folder / INDEX):
+        for name in _files_named(folder / INDEX_FILE):
             weights |= read_tensors(folder / name)
         return weights
     pickles = sorted(p.name for p in folder.glob("*.bin")) + sorted(
@@ -138,7 +138,7 @@ def read_weights_of(folder: Path) -> dict[str, Tensor]:
             f"and is never read here; make a safe folder of it with: zhixing convert {folder} "
             f"--out NEW"
         )
-    raise CheckpointError(f"{folder} has no {WEIGHTS}; it is not a model folder")
+    raise CheckpointError(f"{folder} has no {WEIGHTS_FILE}; it is not a model folder")
 
 
 def _files_named(index: Path) -> list[str]:
@@ -164,8 +164,8 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
         FileError: If it cannot be written.
     """
     try:
-        whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        save_file(whole, path, metadata=dict(metadata))
+        contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        save_file(contiguous, path, metadata=dict(metadata))
         with path.open("rb+") as file:
             os.fsync(file.fileno())
     except (OSError, SafetensorError) as error:
@@ -209,7 +209,7 @@ def check_free_to_write(folder: Path, *, overwrite: bool) -> None:
         raise FileError(f"{parent} is a file; name a folder to write to")
     if inside and not overwrite:
         raise FileError(f"{folder} exists and is not empty; name another folder or add --overwrite")
-    if inside and not inside & OURS:
+    if inside and not inside & OUR_FILES:
         raise FileError(
             f"{folder} holds {min(inside)} and no model, so that nothing in it is overwritten; "
             f"name another folder"
@@ -220,7 +220,7 @@ def check_free_to_write(folder: Path, *, overwrite: bool) -> None:
 
 @contextmanager
 def whole_folder(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Give a temporary folder that takes the place of `folder` when all of it has been written.
+    """Write a folder atomically: yield a temporary one that replaces `folder` once complete.
 
     If anything fails, the temporary folder is removed and what stood at `folder` stays.
 
@@ -265,7 +265,7 @@ def _put_in_place(temporary: Path, folder: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush a folder's own entries, where the system has such a thing."""
+    """Flush a folder's own entries (fsync), where the system has such a thing."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""A model's hash and size, whatever file its weights lie in."""
+"""A model's hash (SHA-256 of its state dict) and size in bytes."""
 
 import hashlib
 from collections.abc import Mapping
@@ -24,8 +24,8 @@ def model_hash(model: Transformer) -> str:
         if name in rounded:
             digest.update(rounded[name].weight_digest())
         else:
-            whole = tensors[name].detach().cpu().contiguous()
-            digest.update(whole.view(torch.uint8).numpy().tobytes())
+            tensor = tensors[name].detach().cpu().contiguous()
+            digest.update(tensor.view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 

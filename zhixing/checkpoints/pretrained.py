@@ -1,4 +1,4 @@
-"""Load and save: configuration + names + files = model."""
+"""Load and save pretrained checkpoints: configuration + weight names + files = model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from zhixing.checkpoints.card import Card, check_probe, probe_of, read_card, write_card
 from zhixing.checkpoints.files import (
-    WEIGHTS,
+    WEIGHTS_FILE,
     read_json,
     read_weights_of,
     whole_folder,
@@ -34,14 +34,14 @@ from zhixing.tokenization.files import (
 from zhixing.tokenization.tokenizer import Tokenizer
 
 CONFIG = "config.json"
-GENERATION = "generation_config.json"
-POOLER = ("pooler.weight", "pooler.bias")
-HEAD_PARTS = ("pooler.", "classification.", "vocabulary.", "next_token.")
+GENERATION_FILE = "generation_config.json"
+POOLER_WEIGHTS = ("pooler.weight", "pooler.bias")
+HEAD_PREFIXES = ("pooler.", "classification.", "vocabulary.", "next_token.")
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """Hold a loaded model folder.
+    """Hold a loaded checkpoint: model, tokenizer, model card, configuration.
 
     Attributes:
         model: The model, on the CPU, in float32 or int8.
@@ -74,7 +74,7 @@ class Pretrained:
 def load_pretrained(
     folder: Path, *, head: HeadKind | None = None, num_classes: int = 0, seed: int = 0
 ) -> Pretrained:
-    """Load a model folder.
+    """Load a pretrained checkpoint from a model folder.
 
     Loading is total: every weight of the body is found on both sides with its shape, or all that
     is wrong is named in one error.
@@ -97,7 +97,7 @@ def load_pretrained(
     else:
         keeps_head = True
     theirs = read_weights_of(folder)
-    generation = read_json(folder / GENERATION) if (folder / GENERATION).exists() else {}
+    generation = read_json(folder / GENERATION_FILE) if (folder / GENERATION_FILE).exists() else {}
     tokenizer = load_tokenizer(folder)
     if tokenizer.vocab_size > config.vocab_size:
         raise CheckpointError(
@@ -120,9 +120,9 @@ def load_pretrained(
     if not keeps_head:
         theirs = _without_other_head(theirs, names, config)
     reading = _with_output_bias(read_weights(names, theirs), config)
-    if config.head == "none" and config.has_pooler and set(POOLER) <= set(reading.missing):
+    if config.head == "none" and config.has_pooler and set(POOLER_WEIGHTS) <= set(reading.missing):
         config = replace(config, has_pooler=False)
-        rest = tuple(name for name in reading.missing if name not in POOLER)
+        rest = tuple(name for name in reading.missing if name not in POOLER_WEIGHTS)
         reading = replace(reading, missing=rest)
     with torch.device("meta"):
         model = Transformer(config)
@@ -229,7 +229,7 @@ def _check(
 ) -> tuple[str, ...]:
     """Refuse anything but a whole body, naming all faults; give the names of a fresh head."""
     shapes = {name: tuple(p.shape) for name, p in model.named_parameters()}
-    fresh = tuple(n for n in reading.missing if may_start_head and n.startswith(HEAD_PARTS))
+    fresh = tuple(n for n in reading.missing if may_start_head and n.startswith(HEAD_PREFIXES))
     faults = [f"{name} is missing" for name in reading.missing if name not in fresh]
     faults += [f"{name} is not a weight of this model" for name in reading.unknown]
     for name, tensor in reading.weights.items():
@@ -254,13 +254,13 @@ def _filled(
     _give_memory(model)
     if fresh:
         initialize(model, std=model.config.initial_std, seed=seed)
-    own_parameters = dict(model.named_parameters())
-    taken: set[int] = set()
+    parameters = dict(model.named_parameters())
+    seen_pointers: set[int] = set()
     for name, tensor in weights.items():
         # The tensor itself, as a copy would need twice the memory while a model is loaded.
-        whole = tensor.clone() if tensor.data_ptr() in taken else tensor
-        own_parameters[name].data = whole.float().contiguous()
-        taken.add(tensor.data_ptr())
+        weight = tensor.clone() if tensor.data_ptr() in seen_pointers else tensor
+        parameters[name].data = weight.float().contiguous()
+        seen_pointers.add(tensor.data_ptr())
     return model
 
 
@@ -287,12 +287,12 @@ def _load_int8(config: ModelConfig, theirs: Mapping[str, Tensor], folder: Path) 
             for part in ("weight", "scale"):
                 if f"{source}.{part}" in theirs:
                     theirs.setdefault(f"{copy}.{part}", theirs[f"{source}.{part}"])
-        packed = {name.rpartition(".")[0] for name in theirs if name.endswith(".scale")}
-        prepare_int8(model, packed)
+        quantized = {name.rpartition(".")[0] for name in theirs if name.endswith(".scale")}
+        prepare_int8(model, quantized)
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in theirs.items()}
-    if expected != found:
-        wrong = sorted(set(expected.items()) ^ set(found.items()))[:6]
+    shapes = {name: tuple(tensor.shape) for name, tensor in theirs.items()}
+    if expected != shapes:
+        wrong = sorted(set(expected.items()) ^ set(shapes.items()))[:6]
         raise CheckpointError(
             f"{folder}: the int8 weights do not fit config.json, for instance "
             f"{', '.join(name for name, _ in wrong)}; quantize the model again"
@@ -308,7 +308,7 @@ def save_pretrained(
     overwrite: bool = False,
     dtype: torch.dtype | None = None,
 ) -> None:
-    """Save a model folder that other tools can open too, whole or not at all.
+    """Save a checkpoint folder that other tools can open too, whole or not at all.
 
     A configuration that its family cannot express, and int8 weights, are saved in the project's
     own form, which says so in `config.json`.
@@ -316,22 +316,22 @@ def save_pretrained(
     Raises:
         FileError: If the folder exists and is not empty, or cannot be written.
     """
-    with whole_folder(folder, overwrite=overwrite) as place:
-        write_model_files(pretrained, place, dtype=dtype)
+    with whole_folder(folder, overwrite=overwrite) as temporary:
+        write_model_files(pretrained, temporary, dtype=dtype)
 
 
 def write_model_files(
-    pretrained: Pretrained, place: Path, *, dtype: torch.dtype | None = None
+    pretrained: Pretrained, folder: Path, *, dtype: torch.dtype | None = None
 ) -> None:
-    """Write the files of a model folder into a folder that is there."""
+    """Write the files of a checkpoint into a folder that is there."""
     model, config = pretrained.model, pretrained.config
-    packed = is_quantized(model)
+    quantized = is_quantized(model)
     if has_released(model):
         raise ConfigError(
             "an int8 model that is in use has given up the weights that a file would hold; "
             "load it again with load_pretrained, and save that"
         )
-    model_type = own.TYPE if packed else _published_type(pretrained)
+    model_type = own.TYPE if quantized else _published_type(pretrained)
     family = FAMILIES[model_type]
     values = family.write_config(config)
     if model_type == pretrained.model_type and model_type != own.TYPE:
@@ -342,7 +342,7 @@ def write_model_files(
         values["label2id"] = {name: i for i, name in enumerate(labels)}
         if pretrained.card.is_multi_label:
             values["problem_type"] = "multi_label_classification"
-    if packed:
+    if quantized:
         values["quantization"] = "int8"
         tensors: Mapping[str, Tensor] = _once(model.state_dict())
     else:
@@ -351,13 +351,13 @@ def write_model_files(
         tensors = write_weights(names, parameters)
         if dtype is not None:
             tensors = {name: tensor.to(dtype) for name, tensor in tensors.items()}
-    write_json(place / CONFIG, values)
+    write_json(folder / CONFIG, values)
     if pretrained.generation:
-        write_json(place / GENERATION, pretrained.generation)
-    write_tensors(place / WEIGHTS, tensors, {"format": "pt"})
-    save_tokenizer(pretrained.tokenizer, place, max_length=config.max_positions)
+        write_json(folder / GENERATION_FILE, pretrained.generation)
+    write_tensors(folder / WEIGHTS_FILE, tensors, {"format": "pt"})
+    save_tokenizer(pretrained.tokenizer, folder, max_length=config.max_positions)
     probe = pretrained.card.probe or probe_of(pretrained.tokenizer)
-    write_card(replace(pretrained.card, probe=probe), place)
+    write_card(replace(pretrained.card, probe=probe), folder)
 
 
 def _published_type(pretrained: Pretrained) -> str:

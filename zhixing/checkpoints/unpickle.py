@@ -1,4 +1,4 @@
-"""The one place that opens a pickle: tensors alone, in a process of its own.
+"""The only place that opens a pickle: tensors alone (weights_only), in a process of its own.
 
 python -m zhixing.checkpoints.unpickle OUT.safetensors PICKLE...
 """
@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 
 def main(out: Path, pickles: list[Path]) -> None:
-    """Read the tensors of some pickles and write them to one safe file.
+    """Read the tensors of some pickles and write them to one safetensors file.
 
     Raises:
         SystemExit: With a sentence, if there is anything but tensors in them.

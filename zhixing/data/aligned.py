@@ -1,4 +1,4 @@
-"""Two text files whose lines belong together: line n of one is the translation of line n."""
+"""Parallel corpora: two text files, line n of one being the translation of line n."""
 
 import os
 from collections.abc import Iterator
@@ -10,20 +10,20 @@ from zhixing.data.chunks import MAX_CHUNK_CHARACTERS, Chunk
 from zhixing.data.sources import text_lines
 from zhixing.errors import DataError
 
-SEPARATOR = ","
+PATH_SEPARATOR = ","
 
 
 def aligned_paths(data: str | Path) -> tuple[Path, Path] | None:
-    """Part "train.en,train.fr" into its two files; None for the name of one file or a pattern.
+    """Part "train.en,train.fr" into its two files; None for the name of a file or a pattern.
 
     A file that has the whole name wins; then the first comma with a file on either side.
     """
     name = str(data)
-    if SEPARATOR not in name or _is_file(name):
+    if PATH_SEPARATOR not in name or _is_file(name):
         return None
     for at, character in enumerate(name):
         first, second = name[:at].strip(), name[at + 1 :].strip()
-        if character == SEPARATOR and _is_file(first) and _is_file(second):
+        if character == PATH_SEPARATOR and _is_file(first) and _is_file(second):
             return Path(first), Path(second)
     return None
 
@@ -33,7 +33,7 @@ def absolute_name(data: str | Path) -> str:
     aligned = aligned_paths(data)
     if aligned is None:
         return os.path.abspath(data)
-    return SEPARATOR.join(os.path.abspath(path) for path in aligned)
+    return PATH_SEPARATOR.join(os.path.abspath(path) for path in aligned)
 
 
 def aligned_chunks(first: Path, second: Path, *, rows_at_a_time: int) -> Iterator[Chunk]:
@@ -50,9 +50,9 @@ def aligned_chunks(first: Path, second: Path, *, rows_at_a_time: int) -> Iterato
     targets: list[object] = []
     size = count = 0
     lines = zip_longest(text_lines(first), text_lines(second))
-    for one, other in lines:
-        if one is None or other is None:
-            shorter, longer = (first, second) if one is None else (second, first)
+    for source, target in lines:
+        if source is None or target is None:
+            shorter, longer = (first, second) if source is None else (second, first)
             total = count + 1 + sum(1 for _ in lines)
             raise DataError(
                 f"{longer} has {total:,} lines and {shorter} {count:,}, but line n of one has to "
@@ -60,12 +60,12 @@ def aligned_chunks(first: Path, second: Path, *, rows_at_a_time: int) -> Iterato
                 f"split, for instance with: paste {first} {second}"
             )
         count += 1
-        if is_blank(one[1]) and is_blank(other[1]):
+        if is_blank(source[1]) and is_blank(target[1]):
             continue
         rows.append(count)
-        sources.append(one[1])
-        targets.append(other[1])
-        size += len(one[1]) + len(other[1])
+        sources.append(source[1])
+        targets.append(target[1])
+        size += len(source[1]) + len(target[1])
         if len(rows) == rows_at_a_time or size > MAX_CHUNK_CHARACTERS:
             yield Chunk(rows, {"source": sources, "target": targets})
             rows, sources, targets, size = [], [], [], 0

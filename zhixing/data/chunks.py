@@ -1,4 +1,4 @@
-"""Rows of every kind of source, a bounded number at a time, as columns of raw cells."""
+"""Read any table (CSV, JSONL, Parquet, frames) in chunks: bounded rows, as columns of cells."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _PARQUET_SLICE_ROWS = 16_384
 
 @dataclass(frozen=True)
 class Chunk:
-    """Hold consecutive rows, column by column."""
+    """A chunk of consecutive rows, column by column."""
 
     rows: list[int]
     columns: Mapping[str, list[object] | pl.Series]
@@ -40,7 +40,7 @@ class Chunk:
 def file_chunks(
     path: Path, form: Format | None, *, asked: Sequence[str], rows_at_a_time: int
 ) -> Iterator[Chunk]:
-    """Read one file piece by piece; `open_records` says how the formats are read.
+    """Read one file in chunks; `open_records` says how the formats are read.
 
     Args:
         path: The file, or `STANDARD_INPUT`.
@@ -234,8 +234,8 @@ def _list_columns(rows: Sequence[object]) -> dict[str, list[object]]:
 def _refuse_unlike(rows: Sequence[object], kind: Any, noun: str) -> None:
     unlike = [i for i, row in enumerate(rows, start=1) if not isinstance(row, kind)]
     if unlike:
-        found = type(rows[unlike[0] - 1]).__name__
+        actual = type(rows[unlike[0] - 1]).__name__
         raise DataError(
-            f"<list> holds {found} in {numbered(unlike)} where {noun} is needed: give all rows as "
+            f"<list> holds {actual} in {numbered(unlike)} where {noun} is needed: give all rows as "
             "texts, as (text, label) tuples or as dicts"
         )

@@ -1,4 +1,4 @@
-"""Examples into shuffled batches; where the loader stands is two integers."""
+"""The data loader: shuffling, and batches by size or token budget with length bucketing."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ POOL_BATCHES = 64
 
 @dataclass(frozen=True)
 class Batching:
-    """Say how batches are filled: by a number of rows or by a budget of tokens, one of the two.
+    """Batch size: either a number of rows or a token budget, with length bucketing.
 
     Attributes:
         rows: Rows a batch; 0 for a budget of tokens.
@@ -36,7 +36,7 @@ class Batching:
 
 
 def shuffled(count: int, *, seed: int, epoch: int) -> list[int]:
-    """Give an order of rows that follows from the run's seed and the epoch alone."""
+    """Shuffle the rows of an epoch; the order follows from the run's seed and the epoch alone."""
     return _order(count, Noise(("order of rows", seed, epoch)))
 
 
@@ -48,7 +48,7 @@ def _order(count: int, noise: Noise) -> list[int]:
 def epoch_batches(
     sizes: Sequence[int], batching: Batching, *, seed: int, epoch: int
 ) -> list[list[int]]:
-    """Part the rows into the batches of one epoch; the same arguments give the same batches.
+    """Give the shuffled batches of one epoch; the same arguments give the same batches.
 
     Args:
         sizes: Tokens of each row.
@@ -75,7 +75,7 @@ def epoch_batches(
 
 
 def fill(order: Sequence[int], sizes: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Fill batches in order, each to at most `budget` tokens but with at least one row."""
+    """Fill batches in order to a token budget, each with at least one row."""
     batch: list[int] = []
     total = 0
     for row in order:
@@ -89,6 +89,6 @@ def fill(order: Sequence[int], sizes: Sequence[int], budget: int) -> Iterator[li
 
 
 def by_length(sizes: Sequence[int], budget: int) -> list[list[int]]:
-    """Part rows into batches for prediction: like lengths together, the longest first."""
+    """Bucket rows by length into batches for prediction, the longest first."""
     order = sorted(range(len(sizes)), key=lambda row: -sizes[row])
     return list(fill(order, sizes, budget))

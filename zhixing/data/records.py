@@ -1,4 +1,4 @@
-"""Rows of CSV, TSV, JSONL and plain text, each with its number and what is wrong with it."""
+"""Parsers of CSV, TSV, JSONL and plain text: rows with number and what is wrong with them."""
 
 import json
 import re
@@ -15,11 +15,11 @@ from zhixing.errors import ConfigError, DataError
 
 Format = Literal["csv", "tsv", "jsonl", "parquet", "txt"]
 # A quoted field may go over many lines, but one of this many characters is a quote left open.
-_MAX_FIELD = 2**24
+_MAX_FIELD_CHARACTERS = 2**24
 
 Lines = Iterator[tuple[int, str]]
 
-_ENDINGS: dict[str, Format] = {
+_FORMAT_OF_ENDING: dict[str, Format] = {
     ".csv": "csv",
     ".tsv": "tsv",
     ".tab": "tsv",
@@ -49,7 +49,7 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True)
 class RecordFile:
-    """A text file whose header has been read; `names` is None where each row names its own."""
+    """A text file whose header has been read; `names` is None where each row names its columns."""
 
     source: str
     names: list[str] | None
@@ -71,7 +71,7 @@ def checked_format(format: str | None) -> Format | None:
 def format_of(path: Path) -> Format | None:
     """Tell the format from the ending of the name, .gz aside; None where it says nothing."""
     name = path.with_suffix("") if path.suffix.lower() == ".gz" else path
-    return _ENDINGS.get(name.suffix.lower())
+    return _FORMAT_OF_ENDING.get(name.suffix.lower())
 
 
 def open_records(path: Path, form: Format | None, *, asked: Sequence[str] = ()) -> RecordFile:
@@ -196,7 +196,7 @@ def _quoted_field(line: str, start: int, lines: Lines) -> tuple[str, str, int]:
             parts.append(line[start:] + "\n")
             size += len(parts[-1])
             following = next(lines, None)
-            if following is None or size > _MAX_FIELD:
+            if following is None or size > _MAX_FIELD_CHARACTERS:
                 return "".join(parts), line, -1
             line, start = following[1], 0
         elif line.startswith('""', end):

@@ -1,4 +1,4 @@
-"""Files, gzip and standard input as numbered lines of text, in bounded memory."""
+"""Files, gzip and standard input as numbered lines of UTF-8 text, in bounded memory."""
 
 import gzip
 import io
@@ -139,7 +139,7 @@ def not_utf8(path: Path, sample: bytes, *, offset: int, line: int) -> str:
 
 
 def guess_encoding(sample: bytes) -> str:
-    """Guess how text is encoded that is not UTF-8.
+    """Guess the encoding of text that is not UTF-8.
 
     A Chinese encoding is named only where every byte of the sample fits it and ideographs abound.
     "UTF-8" means damaged UTF-8: most of what is not ASCII is

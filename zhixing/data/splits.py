@@ -1,4 +1,4 @@
-"""Hold rows back for validation, reproducibly and without leaks."""
+"""Train/validation split and cross-validation folds: stratified, reproducible, without leaks."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _Strata = dict[str | None, list["_Group"]]
 def split_table(
     table: Table, *, validation_fraction: float = 0.1, seed: int = 0
 ) -> tuple[Table, Table]:
-    """Split a table into rows to train on and rows to validate on.
+    """Split a table into training and validation rows, stratified by label.
 
     Rows of the same text (case and white space aside) stay on one side. Each label gives its
     share to validation and keeps at least one text for training. Where most texts have a label
@@ -62,7 +62,7 @@ def split_table(
 
 
 def folds(table: Table, *, num_folds: int, seed: int = 0) -> Iterator[tuple[Table, Table]]:
-    """Split a table several ways, so that every row is held back exactly once.
+    """Make cross-validation folds: several splits that hold every row back exactly once.
 
     Rows of the same text stay together and labels are spread evenly over the folds, both as in
     `split_table`. A label with a single text is missing from training in one fold.

@@ -1,4 +1,4 @@
-"""Long texts cut into overlapping windows; nothing is lost, and Coverage says so."""
+"""Sliding windows over long texts, overlapping; nothing is lost, and Coverage says so."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

@@ -1,1 +1,1 @@
-"""Pure functions from predictions to scores."""
+"""Metrics: pure functions from predictions to scores."""

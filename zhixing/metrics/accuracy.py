@@ -1,4 +1,4 @@
-"""How well predicted classes agree with true ones: one class a row, or any number of them.
+"""Classification metrics: accuracy, precision, recall, F1, confusion matrix, Matthews correlation.
 
 A quotient whose divisor is zero counts as 0 throughout: the precision of a class that was never
 predicted, the recall of a class that never occurs, the F1 of a class with neither.
@@ -16,7 +16,7 @@ from zhixing.metrics.rows import require_classes, require_probabilities, require
 
 @dataclass(frozen=True)
 class ClassScore:
-    """How well one class is found.
+    """Precision, recall and F1 of one class.
 
     Attributes:
         precision: Share of the rows predicted as this class that belong to it.
@@ -33,7 +33,7 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class MultilabelScores:
-    """How well sets of labels are found.
+    """Scores of multi-label classification: micro and macro F1, exact match.
 
     Attributes:
         micro_f1: F1 of all decisions counted together.
@@ -49,7 +49,7 @@ class MultilabelScores:
 
 
 def accuracy(predicted: Int[Tensor, " B"], labels: Int[Tensor, " B"]) -> float:
-    """Give the share of rows whose predicted class is the true one.
+    """Give the accuracy: the share of rows whose predicted class is the true one.
 
     Raises:
         DataError: There are no rows, or not equally many on both sides.
@@ -65,7 +65,7 @@ def accuracy(predicted: Int[Tensor, " B"], labels: Int[Tensor, " B"]) -> float:
 def confusion_matrix(
     predicted: Int[Tensor, " B"], labels: Int[Tensor, " B"], num_classes: int
 ) -> Int64[Tensor, "C C"]:
-    """Count the rows of each pair of true class (row) and predicted class (column).
+    """Build the confusion matrix: rows counted by true class (row) and predicted class (column).
 
     All scores below are read off this matrix, so the predictions are walked through once.
 
@@ -96,7 +96,7 @@ def class_scores(matrix: Int[Tensor, "C C"]) -> list[ClassScore]:
 
 
 def macro_f1(matrix: Int[Tensor, "C C"]) -> float:
-    """Average F1 over the classes, so that a rare class weighs as much as a common one.
+    """Give the macro F1: averaged over classes, a rare one weighing as much as a common one.
 
     Classes that neither occur nor were predicted are left out: a validation set that lacks them
     says nothing about them.
@@ -107,7 +107,7 @@ def macro_f1(matrix: Int[Tensor, "C C"]) -> float:
 
 
 def micro_f1(matrix: Int[Tensor, "C C"]) -> float:
-    """Give the F1 of all decisions counted together, which is the accuracy.
+    """Give the micro F1: of all decisions counted together, which is the accuracy.
 
     With one class a row every false positive of one class is a false negative of another, so
     precision, recall, F1 and accuracy are one number. It is here because tables ask for it.
@@ -117,7 +117,7 @@ def micro_f1(matrix: Int[Tensor, "C C"]) -> float:
 
 
 def balanced_accuracy(matrix: Int[Tensor, "C C"]) -> float:
-    """Average recall over the classes that occur, so that guessing the commonest gains nothing.
+    """Give the balanced accuracy: the recall averaged over the classes that occur.
 
     Source:
         Brodersen et al. 2010, "The balanced accuracy and its posterior distribution", section II.
@@ -129,7 +129,7 @@ def balanced_accuracy(matrix: Int[Tensor, "C C"]) -> float:
 
 
 def matthews(matrix: Int[Tensor, "C C"]) -> float:
-    """Correlate predicted with true classes: 1 is perfect, 0 is chance, -1 is the worst.
+    """Give the Matthews correlation coefficient (MCC): 1 is perfect, 0 chance, -1 the worst.
 
     Where all rows belong to one class, or all were predicted as one, there is nothing to
     correlate, and the result is 0.
@@ -149,7 +149,7 @@ def matthews(matrix: Int[Tensor, "C C"]) -> float:
 def multilabel_scores(
     predicted: Bool[Tensor, "B C"], labels: Bool[Tensor, "B C"]
 ) -> MultilabelScores:
-    """Score rows that may carry none, one or several labels.
+    """Score multi-label classification, whose rows carry none, one or several labels.
 
     Two empty sets agree: a row without labels for which none was predicted is an exact match.
 
@@ -172,7 +172,7 @@ def multilabel_scores(
 def best_thresholds(
     probabilities: Float[Tensor, "B C"], labels: Bool[Tensor, "B C"]
 ) -> Float64[Tensor, " C"]:
-    """Choose for each class the probability from which on its label should be given.
+    """Choose for each class the decision threshold on its probability that gives the best F1.
 
     A label is given where `probability >= threshold`; to be used on rows other than those that
     were scored. A threshold lies half way between the lowest probability that it accepts and the
@@ -213,10 +213,10 @@ def best_thresholds(
     return torch.where(labels.any(0), chosen, 0.5)
 
 
-def _divide(part: Tensor, whole: Tensor) -> Tensor:
+def _divide(dividend: Tensor, divisor: Tensor) -> Tensor:
     """Divide in float64, giving 0 where the divisor is 0."""
-    quotient = part.double() / whole.double()
-    return torch.where(whole == 0, 0.0, quotient)
+    quotient = dividend.double() / divisor.double()
+    return torch.where(divisor == 0, 0.0, quotient)
 
 
 def _f1(right: Tensor, guessed: Tensor, support: Tensor) -> Tensor:
@@ -251,9 +251,9 @@ def _require_counts(matrix: Int[Tensor, "C C"]) -> None:
         )
 
 
-def _require_same_classes(name: str, found: int, classes: int) -> None:
-    if found != classes or classes == 0:
+def _require_same_classes(name: str, num_classes: int, num_labels: int) -> None:
+    if num_classes != num_labels or num_labels == 0:
         raise DataError(
-            f"{name} has {found} classes and labels has {classes}, but both need the same number "
-            "and at least 1; use the label names of one model for both"
+            f"{name} has {num_classes} classes and labels has {num_labels}, but both need the same "
+            "number and at least 1; use the label names of one model for both"
         )

@@ -1,4 +1,4 @@
-"""Scores of written texts against references: BLEU, chrF, TER, as sacreBLEU computes them."""
+"""Translation metrics: BLEU, chrF and TER against references, as sacreBLEU computes them."""
 
 import re
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from zhixing.metrics.scripts import is_chinese
 
 @dataclass(frozen=True)
 class TextScores:
-    """Hold corpus scores, all in points from 0 to 100.
+    """Hold corpus BLEU and chrF, in points from 0 to 100.
 
     Attributes:
         bleu: BLEU, Papineni et al. 2002, as sacreBLEU 2 computes it.
@@ -36,7 +36,7 @@ class TextScores:
 
 @dataclass(frozen=True)
 class TextDifference:
-    """Tell whether one system writes better than another, or was merely luckier.
+    """Compare two systems by paired bootstrap: is one better, or was it merely luckier?
 
     Attributes:
         metric: "bleu" or "chrf".
@@ -57,12 +57,12 @@ class TextDifference:
 
 
 def text_scores(
-    written: Sequence[str], references: Sequence[str], *, resamples: int = 0
+    hypotheses: Sequence[str], references: Sequence[str], *, resamples: int = 0
 ) -> TextScores:
-    """Score texts against one reference each.
+    """Give BLEU and chrF of hypotheses against one reference each.
 
     Args:
-        written: By the system.
+        hypotheses: By the system.
         references: Right ones, in the same order.
         resamples: For the intervals; 0 for none.
 
@@ -74,38 +74,38 @@ def text_scores(
     Source:
         Post 2018, "A call for clarity in reporting BLEU scores", arXiv:1804.08771.
     """
-    _check(written, references)
+    _check(hypotheses, references)
     # "force" only stills a warning about texts that end in a point set apart.
     bleu = BLEU(tokenize="zh" if is_chinese(references) else "13a", force=True)
     chrf = CHRF()
-    found, found_chrf = (
-        metric.corpus_score(list(written), [list(references)], n_bootstrap=resamples or 1)
+    bleu_score, chrf_score = (
+        metric.corpus_score(list(hypotheses), [list(references)], n_bootstrap=resamples or 1)
         for metric in (bleu, chrf)
     )
     return TextScores(
-        bleu=found.score,
-        chrf=found_chrf.score,
+        bleu=bleu_score.score,
+        chrf=chrf_score.score,
         bleu_signature=str(bleu.get_signature()),
         chrf_signature=str(chrf.get_signature()),
-        bleu_interval=_interval(found) if resamples else None,
-        chrf_interval=_interval(found_chrf) if resamples else None,
+        bleu_interval=_interval(bleu_score) if resamples else None,
+        chrf_interval=_interval(chrf_score) if resamples else None,
     )
 
 
 def text_differences(
-    written: Sequence[str],
+    hypotheses: Sequence[str],
     others: Sequence[str],
     references: Sequence[str],
     *,
     resamples: int = 1000,
 ) -> list[TextDifference]:
-    """Compare two systems on the same texts.
+    """Compare BLEU and chrF of two systems on the same texts by paired bootstrap.
 
     Rows that are hard for both cancel out, so far smaller differences show than by comparing two
     separate intervals.
 
     Args:
-        written: By the system in question.
+        hypotheses: By the system in question.
         others: By the one it is held against.
         references: Right ones, in the same order.
         resamples: How often rows are drawn.
@@ -117,7 +117,7 @@ def text_differences(
         Koehn 2004, "Statistical significance tests for machine translation evaluation", as
         sacreBLEU computes it (paired bootstrap).
     """
-    _check(written, references)
+    _check(hypotheses, references)
     _check(others, references)
     metrics = {
         "bleu": BLEU(
@@ -125,19 +125,20 @@ def text_differences(
         ),
         "chrf": CHRF(references=[references]),
     }
-    systems: list[tuple[str, Sequence[str]]] = [("other", list(others)), ("own", list(written))]
+    systems: list[tuple[str, Sequence[str]]]
+    systems = [("baseline", list(others)), ("system", list(hypotheses))]
     test = PairedTest(systems, metrics, references=None, test_type="bs", n_samples=resamples)
-    found: Any = test()[1]
-    results = [values for name, values in found.items() if name != "System"]
+    table: Any = test()[1]
+    results = [values for name, values in table.items() if name != "System"]
     return [
         TextDifference(
             name,
-            float(own.score),
-            float(other.score),
+            float(result.score),
+            float(baseline.score),
             # Of equal scores sacreBLEU counts every resampled difference, all 0, as smaller.
-            1.0 if own.score == other.score else float(own.p_value),
+            1.0 if result.score == baseline.score else float(result.p_value),
         )
-        for name, (other, own) in zip(metrics, results, strict=True)
+        for name, (baseline, result) in zip(metrics, results, strict=True)
     ]
 
 
@@ -147,24 +148,24 @@ def _interval(score: Any) -> Interval:
     return Interval(middle - half, middle + half, 0.95)
 
 
-def translation_error_rate(written: Sequence[str], references: Sequence[str]) -> float:
-    """Give TER in points: edits a hundred words of the reference; lower is better.
+def translation_error_rate(hypotheses: Sequence[str], references: Sequence[str]) -> float:
+    """Give the translation edit rate (TER): edits a hundred reference words; lower is better.
 
     Source:
         Snover et al. 2006, "A study of translation edit rate".
     """
-    _check(written, references)
-    return float(TER().corpus_score(list(written), [list(references)]).score)
+    _check(hypotheses, references)
+    return float(TER().corpus_score(list(hypotheses), [list(references)]).score)
 
 
-def lower_cased_bleu(written: Sequence[str], references: Sequence[str]) -> float:
-    """Give the tokenized lower-cased BLEU of the Multi30k papers.
+def lower_cased_bleu(hypotheses: Sequence[str], references: Sequence[str]) -> float:
+    """Give the tokenized, lower-cased BLEU of the Multi30k papers.
 
     Both sides are lower-cased and parted at punctuation, and the words counted as they then
     stand. It runs some points above sacreBLEU's cased one, and compares with those papers alone.
     """
-    _check(written, references)
-    sides = ([_parted(text) for text in side] for side in (written, references))
+    _check(hypotheses, references)
+    sides = ([_parted(text) for text in side] for side in (hypotheses, references))
     left, right = sides
     return float(
         BLEU(tokenize="none", lowercase=True, force=True).corpus_score(left, [right]).score
@@ -180,9 +181,9 @@ def _parted(text: str) -> str:
     return " ".join(re.sub(r"([.,])$", r" \1", text).split())
 
 
-def _check(written: Sequence[str], references: Sequence[str]) -> None:
-    if len(written) != len(references) or not written:
+def _check(hypotheses: Sequence[str], references: Sequence[str]) -> None:
+    if len(hypotheses) != len(references) or not hypotheses:
         raise DataError(
-            f"{len(written)} texts cannot be scored against {len(references)} references; give "
+            f"{len(hypotheses)} texts cannot be scored against {len(references)} references; give "
             f"one a text, and at least one"
         )

@@ -1,4 +1,4 @@
-"""Whether a confidence of 80 % is right in 80 % of the cases, and what to do if it is not."""
+"""Calibration: reliability bins, expected calibration error (ECE), temperature scaling."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ MAX_TEMPERATURE = 20.0
 
 @dataclass(frozen=True)
 class Bin:
-    """The rows whose confidence lies above `low` and up to `high`.
+    """A reliability bin: the rows whose confidence lies above `low` and up to `high`.
 
     Attributes:
         low: Lower edge, exclusive (but the first bin holds 0 too).
@@ -42,7 +42,7 @@ class Bin:
 def reliability(
     probabilities: Float[Tensor, " B"], is_correct: Bool[Tensor, " B"], num_bins: int = 15
 ) -> list[Bin]:
-    """Sort rows into bins of equal width by confidence, and see how often each bin is right.
+    """Sort rows into reliability bins of equal width by confidence, each with its accuracy.
 
     Args:
         probabilities: What each row's predicted class was given.
@@ -77,9 +77,9 @@ def reliability(
 
 
 def calibration_error(bins: Sequence[Bin]) -> float:
-    """Average the distance between confidence and accuracy over bins, weighted by their rows.
+    """Give the expected calibration error (ECE): mean |accuracy - confidence| over the rows' bins.
 
-    Known as the expected calibration error. It depends on the number of bins, which therefore
+    Each bin is weighted by its rows. It depends on the number of bins, which therefore
     belongs beside the figure.
 
     Raises:
@@ -101,50 +101,8 @@ def calibration_error(bins: Sequence[Bin]) -> float:
     return sum(each.count * abs(each.accuracy - each.confidence) for each in bins) / total
 
 
-def brier_score(probabilities: Float[Tensor, "B C"], labels: Int[Tensor, " B"]) -> float:
-    """Average the squared distance between probabilities and the truth, summed over the classes.
-
-    From 0, perfect, to 2, certain and always wrong. With two classes it is twice the figure that
-    is often given for the positive class alone.
-
-    Raises:
-        DataError: There are no rows, not equally many on both sides, a probability is not in
-            0 to 1, or a label is out of range.
-
-    Source:
-        Brier 1950, "Verification of forecasts expressed in terms of probability", equation 2.
-
-    Example:
-        >>> brier_score(torch.tensor([[0.5, 0.5], [1.0, 0.0]]), torch.tensor([0, 0]))
-        0.25
-    """
-    _require_labels("probabilities", probabilities, labels)
-    require_probabilities("probabilities", probabilities)
-    truth = torch.nn.functional.one_hot(labels.long(), probabilities.size(1))
-    return float((probabilities.double() - truth).square().sum(1).mean())
-
-
-def negative_log_likelihood(logits: Float[Tensor, "B C"], labels: Int[Tensor, " B"]) -> float:
-    """Give the mean surprise, in nats, at the true class.
-
-    Log probabilities may be passed as logits: normalizing them again changes nothing.
-
-    Raises:
-        DataError: There are no rows, not equally many on both sides, a logit is not finite, or a
-            label is out of range.
-
-    Example:
-        >>> round(negative_log_likelihood(torch.zeros(1, 2), torch.tensor([1])), 4)
-        0.6931
-    """
-    _require_labels("logits", logits, labels)
-    require_finite("logits", logits)
-    log_probs = logits.double().log_softmax(1)
-    return -float(log_probs.gather(1, labels.long()[:, None]).mean())
-
-
 def fit_temperature(logits: Float[Tensor, "B C"], labels: Int[Tensor, " B"]) -> float:
-    """Find the number to divide logits by so that their probabilities can be believed.
+    """Fit the temperature (temperature scaling): divided by it, logits give calibrated confidences.
 
     It minimizes the negative log-likelihood of rows that the model was not trained on. No
     predicted class changes, only how sure it is: above 1 the model was too sure of itself. The
@@ -164,7 +122,8 @@ def fit_temperature(logits: Float[Tensor, "B C"], labels: Int[Tensor, " B"]) -> 
         >>> round(fit_temperature(logits, torch.tensor([0, 0, 0, 1])), 3)
         3.641
     """
-    _require_labels("logits", logits, labels)
+    require_rows({"logits": len(logits), "labels": len(labels)})
+    require_classes("labels", labels, logits.size(1))
     require_finite("logits", logits)
     # Only differences within a row count; with the greatest at 0 the sums below lose no digits.
     scores = logits.double() - logits.double().max(1, keepdim=True).values
@@ -178,7 +137,7 @@ def fit_temperature(logits: Float[Tensor, "B C"], labels: Int[Tensor, " B"]) -> 
 
 
 def fit_multilabel_temperature(logits: Float[Tensor, "B C"], labels: Bool[Tensor, "B C"]) -> float:
-    """Find the number to divide the logits of independent labels by, as `fit_temperature` does.
+    """Fit the temperature of multi-label logits (temperature scaling), as `fit_temperature` does.
 
     One temperature for all classes, so that their order in a row stays; it minimizes the mean
     binary cross-entropy over all rows and classes, within the same limits.
@@ -225,8 +184,3 @@ def _sum_by(
     places: Int[Tensor, " B"], values: Float[Tensor, " B"], num_bins: int
 ) -> Float[Tensor, " M"]:
     return torch.bincount(places, weights=values, minlength=num_bins)
-
-
-def _require_labels(name: str, values: Float[Tensor, "B C"], labels: Int[Tensor, " B"]) -> None:
-    require_rows({name: len(values), "labels": len(labels)})
-    require_classes("labels", labels, values.size(1))

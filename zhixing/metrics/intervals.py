@@ -1,4 +1,4 @@
-"""How far a score would move had other rows been drawn, and whether two systems really differ."""
+"""Bootstrap confidence intervals of scores, and paired tests of whether two systems differ."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -12,12 +12,12 @@ from zhixing.errors import DataError
 from zhixing.metrics.rows import require_finite, require_rows
 
 # Random numbers drawn at once: 2 million int64 take 16 MB, however many rows there are.
-NUMBERS_AT_ONCE = 2_000_000
+MAX_NUMBERS_AT_ONCE = 2_000_000
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A range that holds the score of the population in `level` of all such samples.
+    """A confidence interval: it holds the population's score in `level` of all such samples.
 
     Attributes:
         low: Lower end.
@@ -32,7 +32,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """How two systems compare on the same rows.
+    """How two systems differ on the same rows, with confidence interval and p-value.
 
     Attributes:
         difference: Mean of the first less the mean of the second.
@@ -53,7 +53,7 @@ def bootstrap_interval(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Interval:
-    """Tell how sure a mean is, by drawing the rows again and again with replacement.
+    """Give the bootstrap confidence interval of a mean: rows redrawn with replacement.
 
     The interval runs between percentiles of the resampled means. The same arguments always give
     the same interval, and memory stays below some 50 MB.
@@ -88,7 +88,7 @@ def bootstrap(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Interval:
-    """Tell how sure any score is that is computed from rows, such as a macro F1.
+    """Give the bootstrap confidence interval of any statistic of rows, such as a macro F1.
 
     Args:
         statistic: Gives the score of the rows whose indices it is handed (on the CPU). A row may
@@ -127,7 +127,7 @@ def paired_difference(
     resamples: int = 2000,
     seed: int = 0,
 ) -> PairedDifference:
-    """Tell whether one system is better than another on the same rows, or merely luckier.
+    """Test whether one system is better than another on the same rows (paired randomization).
 
     Rows that are hard for both cancel out, so far smaller differences show than by comparing two
     separate intervals. The interval is a bootstrap of the rows' differences. The p-value comes
@@ -192,7 +192,7 @@ def _random_integers(
     end: int, num_rows: int, resamples: int, seed: int
 ) -> Iterator[Int64[Tensor, "R B"]]:
     generator = torch.Generator().manual_seed(seed)
-    at_once = max(1, NUMBERS_AT_ONCE // num_rows)
+    at_once = max(1, MAX_NUMBERS_AT_ONCE // num_rows)
     for start in range(0, resamples, at_once):
         count = min(at_once, resamples - start)
         yield torch.randint(end, (count, num_rows), generator=generator)

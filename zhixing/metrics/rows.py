@@ -1,4 +1,4 @@
-"""What every metric asks of its rows before it counts anything."""
+"""Checks of a metric's inputs: equally many rows, class ids in range, finite values."""
 
 from collections.abc import Mapping
 
@@ -18,11 +18,11 @@ def require_rows(counts: Mapping[str, int]) -> None:
     Raises:
         DataError: There is no row, or the inputs cannot belong to the same rows.
     """
-    found = " and ".join(f"{name} has {count} rows" for name, count in counts.items())
+    sizes = " and ".join(f"{name} has {count} rows" for name, count in counts.items())
     if len(set(counts.values())) > 1:
-        raise DataError(f"{found}, but a score needs one of each for every row; pass equally many")
+        raise DataError(f"{sizes}, but a score needs one of each for every row; pass equally many")
     if 0 in counts.values():
-        raise DataError(f"{found}, but a score needs at least 1; look at what was read or filtered")
+        raise DataError(f"{sizes}, but a score needs at least 1; look at what was read or filtered")
 
 
 def require_classes(name: str, ids: Int[Tensor, " B"], num_classes: int) -> None:
@@ -41,16 +41,16 @@ def require_classes(name: str, ids: Int[Tensor, " B"], num_classes: int) -> None
 
 
 def require_finite(name: str, values: Float[Tensor, "..."]) -> None:
-    """Refuse NaN and infinity, naming the first place.
+    """Refuse NaN and infinity, naming the first index.
 
     Raises:
         DataError: A value is not finite.
     """
     finite = torch.isfinite(values)
     if not bool(finite.all()):
-        place = [int(i) for i in (~finite).nonzero()[0]]
+        index = [int(i) for i in (~finite).nonzero()[0]]
         raise DataError(
-            f"{name}{place} is {float(values[tuple(place)])}, but every value must be finite; "
+            f"{name}{index} is {float(values[tuple(index)])}, but every value must be finite; "
             "check the weights and the learning rate that it was computed with"
         )
 
@@ -64,8 +64,8 @@ def require_probabilities(name: str, values: Float[Tensor, "..."]) -> None:
     require_finite(name, values)
     outside = (values < 0) | (values > 1)
     if bool(outside.any()):
-        place = [int(i) for i in outside.nonzero()[0]]
+        index = [int(i) for i in outside.nonzero()[0]]
         raise DataError(
-            f"{name}{place} is {float(values[tuple(place)]):g}, but a probability lies in 0 to 1; "
+            f"{name}{index} is {float(values[tuple(index)]):g}, but a probability lies in 0 to 1; "
             "turn logits into probabilities first"
         )

@@ -1,4 +1,4 @@
-"""What a score was measured on and with, in one line that can stand beside it."""
+"""A score's signature, as sacreBLEU's: what it was measured on and with, in one line."""
 
 from dataclasses import dataclass, fields
 

@@ -1,7 +1,7 @@
-"""Int8 linear layers and token tables, put onto a model that is already built.
+"""Dynamic int8 quantization of linear layers and embeddings, per output channel.
 
 A layer keeps its weight as int8 with one scale an output and rounds its input to int8 as it comes,
-with one scale and one offset a row; `layers/int8` says how the two are multiplied.
+with one scale and one offset a row; `layers/kernels/int8` says how the two are multiplied.
 """
 
 import copy
@@ -25,18 +25,18 @@ from zhixing.layers.kernels.int8 import (
 from zhixing.layers.kernels.packed_linear import Derived
 
 # A smaller table saves less than half a megabyte, and positions are looked up by number.
-MANY_ROWS = 2048
+MIN_TABLE_ROWS = 2048
 
 # With more int8 numbers than this, a second layout of each weight costs more memory than it is
 # worth: it saves a tenth of the time where one hypothesis is followed, and nothing elsewhere.
-MANY_NUMBERS = 1 << 25
+MAX_DOUBLE_LAYOUT = 1 << 25
 
 # They work on one vector a text: rounding them gains no time and moves answers.
 FLOAT_PARTS = ("classification", "pooler")
 
 
 class Int8Linear(Derived):
-    """Hold a linear layer's weight in int8; its input is rounded to int8, row by row.
+    """A dynamically quantized linear layer: int8 weight per channel, input rounded row by row.
 
     The state is `weight` (int8), `scale` (one number an output) and, where there is one, `bias`.
     What a kernel wants beyond that is derived. No gradient passes.
@@ -70,7 +70,7 @@ class Int8Linear(Derived):
     @classmethod
     @torch.no_grad()
     def from_float(cls, linear: nn.Linear, rounded: Int8Weight | None = None) -> "Int8Linear":
-        """Round the weight of a float layer, unless that was done."""
+        """Quantize a float linear layer; `rounded` is its weight, where that was done."""
         layer = cls(linear.in_features, linear.out_features, bias=linear.bias is not None)
         rounded = rounded or quantize_weight(linear.weight)
         layer.weight, layer.scale = rounded.values, rounded.scale
@@ -131,7 +131,7 @@ class Int8Linear(Derived):
 
 
 class Int8Embedding(nn.Module):
-    """Hold a table of vectors in int8, with one scale a vector.
+    """A quantized embedding: a table of int8 vectors, with one scale a vector.
 
     Args:
         num_embeddings: Vectors.
@@ -154,7 +154,7 @@ class Int8Embedding(nn.Module):
     def from_float(
         cls, embedding: nn.Embedding, rounded: Int8Weight | None = None
     ) -> "Int8Embedding":
-        """Round the vectors of a float table, unless that was done."""
+        """Quantize a float embedding; `rounded` is its weight, where that was done."""
         table = cls(embedding.num_embeddings, embedding.embedding_dim)
         rounded = rounded or quantize_weight(embedding.weight)
         table.weight, table.scale = rounded.values, rounded.scale
@@ -170,7 +170,7 @@ class Int8Embedding(nn.Module):
 
 
 def quantize(model: nn.Module, *, skip: Callable[[str], bool] | None = None) -> nn.Module:
-    """Replace linear layers and large token tables of a model by int8 ones, in place.
+    """Quantize a model in place: linear layers and large embeddings become int8.
 
     A weight that two modules share is rounded once and stays shared.
 
@@ -204,7 +204,7 @@ def quantize(model: nn.Module, *, skip: Callable[[str], bool] | None = None) -> 
     if not places:
         raise ConfigError(
             "the model has no layer to quantize: int8 replaces nn.Linear, and nn.Embedding of at "
-            f"least {MANY_ROWS} rows, that `skip` does not hold back"
+            f"least {MIN_TABLE_ROWS} rows, that `skip` does not hold back"
         )
     infinite = [name for name, module in places if not bool(module.weight.isfinite().all())]
     if infinite:
@@ -213,33 +213,33 @@ def quantize(model: nn.Module, *, skip: Callable[[str], bool] | None = None) -> 
             f"cannot express; train or fetch the model again"
         )
     rounded: dict[int, Int8Weight] = {}
-    made: dict[int, nn.Module] = {}
+    replacements: dict[int, nn.Module] = {}
     for name, module in places:
         key = id(module.weight)
         if key not in rounded:
             rounded[key] = quantize_weight(module.weight)
-        if id(module) not in made:
-            made[id(module)] = _with_rounded(module, rounded[key])
-        _put(model, name, made[id(module)])
+        if id(module) not in replacements:
+            replacements[id(module)] = _with_rounded(module, rounded[key])
+        _put(model, name, replacements[id(module)])
     return model
 
 
 def dequantize(model: nn.Module) -> nn.Module:
-    """Replace int8 layers and tables by float ones of the same numbers, in place, to train them.
+    """Dequantize a model in place: int8 layers and embeddings become float again, to be trained.
 
     Weights that were shared are shared again.
     """
     widened: dict[int, nn.Parameter] = {}
-    made: dict[int, nn.Module] = {}
+    replacements: dict[int, nn.Module] = {}
     for name, module in list(model.named_modules(remove_duplicate=False)):
         if not isinstance(module, Int8Linear | Int8Embedding) or module.weight is None:
             continue
-        if id(module) not in made:
+        if id(module) not in replacements:
             weight = module.weight
             numbers = weight.float() * module.scale.unsqueeze(-1)
-            own = widened.setdefault(weight.data_ptr(), nn.Parameter(numbers))
-            made[id(module)] = _floating(module, own)
-        _put(model, name, made[id(module)])
+            parameter = widened.setdefault(weight.data_ptr(), nn.Parameter(numbers))
+            replacements[id(module)] = _floating(module, parameter)
+        _put(model, name, replacements[id(module)])
     return model
 
 
@@ -257,7 +257,7 @@ def _floating(module: Int8Linear | Int8Embedding, weight: nn.Parameter) -> nn.Mo
 
 
 def tied_modules(model: nn.Module) -> dict[str, str]:
-    """Give the modules whose weight is that of an earlier one, by name, with the earlier's."""
+    """Give the tied modules by name, each with the earlier module whose weight it shares."""
     first: dict[int, str] = {}
     ties: dict[str, str] = {}
     for name, weight in model.named_parameters(remove_duplicate=False):
@@ -270,13 +270,13 @@ def tied_modules(model: nn.Module) -> dict[str, str]:
 def release_weights(model: nn.Module) -> None:
     """Let int8 layers give up their weights once these are laid out for the kernel."""
     layers = [module for module in model.modules() if isinstance(module, Int8Linear)]
-    is_lean = sum(one.in_features * one.out_features for one in layers) > MANY_NUMBERS
+    is_lean = sum(layer.in_features * layer.out_features for layer in layers) > MAX_DOUBLE_LAYOUT
     for layer in layers:
         layer.releases, layer.is_lean = True, is_lean
 
 
 def keep_output(model: nn.Module) -> None:
-    """Let the layer that scores the vocabulary keep its weight, so that rows can be taken of it."""
+    """Let the output layer (LM head) keep its weight, so that rows can be taken of it."""
     output = getattr(getattr(model, "next_token", None), "output", None)
     if isinstance(output, Int8Linear):
         output.releases = False
@@ -288,7 +288,7 @@ def has_released(model: nn.Module) -> bool:
 
 
 def prepare_int8(model: nn.Module, names: Collection[str]) -> nn.Module:
-    """Replace named modules by empty int8 ones, in place, so that saved int8 weights fit.
+    """Replace named modules by empty int8 ones, in place, so that a saved int8 state dict fits.
 
     Args:
         model: As it was built, in float.
@@ -309,12 +309,12 @@ def prepare_int8(model: nn.Module, names: Collection[str]) -> nn.Module:
             f"the int8 weights name {', '.join(wrong)}, which this model has not as a linear layer "
             f"or an embedding; quantize the original model again"
         )
-    made: dict[int, nn.Module] = {}
+    replacements: dict[int, nn.Module] = {}
     for name in sorted(names):
         module = modules[name]
-        if id(module) not in made:
-            made[id(module)] = _emptied(module)
-        _put(model, name, made[id(module)])
+        if id(module) not in replacements:
+            replacements[id(module)] = _emptied(module)
+        _put(model, name, replacements[id(module)])
     return model
 
 
@@ -329,7 +329,7 @@ def _works_on_texts(name: str) -> bool:
 
 def _can_be_int8(module: nn.Module) -> bool:
     if isinstance(module, nn.Embedding):
-        return module.num_embeddings >= MANY_ROWS
+        return module.num_embeddings >= MIN_TABLE_ROWS
     return isinstance(module, nn.Linear)
 
 
@@ -351,5 +351,5 @@ def _emptied(module: nn.Module) -> nn.Module:
 
 
 def _put(model: nn.Module, name: str, module: nn.Module) -> None:
-    parent, _, own_name = name.rpartition(".")
-    setattr(model.get_submodule(parent), own_name, module)
+    parent, _, attribute = name.rpartition(".")
+    setattr(model.get_submodule(parent), attribute, module)

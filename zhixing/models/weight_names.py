@@ -1,4 +1,4 @@
-"""The kinds of entry in a two-way table of weight names.
+"""State-dict names: a two-way table between a checkpoint's weight names and ours.
 
 A family's table says, for each of our parameters, where a published checkpoint keeps it. Read
 forwards it loads, read backwards it saves. `{i}` stands for a layer's number on both sides.
@@ -15,7 +15,7 @@ from zhixing.errors import CheckpointError
 
 @dataclass(frozen=True)
 class Plain:
-    """The same tensor under another name.
+    """An entry: the same tensor under another name.
 
     Attributes:
         name: Theirs.
@@ -27,25 +27,25 @@ class Plain:
 
 
 @dataclass(frozen=True)
-class Fused:
-    """Our tensor is theirs laid one after the other along the first dimension."""
+class Stacked:
+    """An entry: our tensor is several of theirs, such as q, k and v, stacked row on row."""
 
     names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Row:
-    """Our vector is the one row of theirs."""
+    """An entry: our vector is the only row of their matrix."""
 
     name: str
 
 
-Entry = Plain | Fused | Row
+Entry = Plain | Stacked | Row
 
 
 @dataclass(frozen=True)
 class WeightNames:
-    """Hold a family's table.
+    """Hold a family's table of state-dict names.
 
     Attributes:
         entries: Our names to where theirs are.
@@ -75,7 +75,7 @@ class WeightNames:
 
 @dataclass(frozen=True)
 class Reading:
-    """What became of a checkpoint's tensors.
+    """A checkpoint's state dict under our names, with missing and unknown keys.
 
     Attributes:
         weights: By our names.
@@ -91,7 +91,7 @@ class Reading:
 
 
 def read_weights(names: WeightNames, theirs: Mapping[str, Tensor]) -> Reading:
-    """Rename a checkpoint's tensors into ours; every tensor on either side is accounted for.
+    """Rename a checkpoint's state dict into ours; every tensor on either side is accounted for.
 
     Raises:
         CheckpointError: If tied tensors differ, or a weight comes with a prefix and without.
@@ -103,17 +103,17 @@ def read_weights(names: WeightNames, theirs: Mapping[str, Tensor]) -> Reading:
     missing: list[str] = []
     used: set[str] = set()
     for ours, entry in names.entries.items():
-        found = _find(entry, given)
-        used.update(found)
-        complete = len(entry.names) if isinstance(entry, Fused) else 1
-        if len(found) < complete:
+        present = _find(entry, given)
+        used.update(present)
+        complete = len(entry.names) if isinstance(entry, Stacked) else 1
+        if len(present) < complete:
             missing.append(ours)
         elif isinstance(entry, Row):
-            weights[ours] = given[found[0]].flatten()
+            weights[ours] = given[present[0]].flatten()
         elif isinstance(entry, Plain):
-            weights[ours] = given[found[0]]
+            weights[ours] = given[present[0]]
         else:
-            weights[ours] = torch.cat([given[name] for name in found])
+            weights[ours] = torch.cat([given[name] for name in present])
     _check_ties(names, given)
     rest = [n for n in given if n not in used and n not in names.tied and n not in names.ignored]
     left_out = [name for name in rest if name.startswith(names.heads)]
@@ -127,11 +127,11 @@ def read_weights(names: WeightNames, theirs: Mapping[str, Tensor]) -> Reading:
 
 
 def write_weights(names: WeightNames, ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename our tensors into a checkpoint's; the inverse of `read_weights`."""
+    """Rename our state dict into a checkpoint's; the inverse of `read_weights`."""
     theirs: dict[str, Tensor] = {}
     for name, tensor in ours.items():
         entry = names.entries[name]
-        if not isinstance(entry, Fused):
+        if not isinstance(entry, Stacked):
             row = tensor.unsqueeze(0) if isinstance(entry, Row) else tensor
             theirs[_with_prefix(names, entry.name)] = row
             continue
@@ -141,7 +141,7 @@ def write_weights(names: WeightNames, ours: Mapping[str, Tensor]) -> dict[str, T
 
 
 def _find(entry: Entry, given: Mapping[str, Tensor]) -> list[str]:
-    if isinstance(entry, Fused):
+    if isinstance(entry, Stacked):
         return [name for name in entry.names if name in given]
     others = () if isinstance(entry, Row) else entry.others
     return [name for name in (entry.name, *others) if name in given][:1]
@@ -182,8 +182,8 @@ def _fill(name: str, i: int | None) -> str:
 
 
 def _fill_entry(entry: Entry, i: int | None) -> Entry:
-    if isinstance(entry, Fused):
-        return Fused(tuple(_fill(name, i) for name in entry.names))
+    if isinstance(entry, Stacked):
+        return Stacked(tuple(_fill(name, i) for name in entry.names))
     if isinstance(entry, Row):
         return Row(_fill(entry.name, i))
     return Plain(_fill(entry.name, i), tuple(_fill(name, i) for name in entry.others))
@@ -203,9 +203,9 @@ def norm(ours: str, theirs: str) -> dict[str, Entry]:
 
 
 def stacked(ours: str, theirs: Iterable[str]) -> dict[str, Entry]:
-    """Name the weight and bias of one linear layer that they keep as several."""
+    """Name the weight and bias of a linear layer whose rows are several of theirs, stacked."""
     parts = tuple(theirs)
     return {
-        f"{ours}.{part}": Fused(tuple(f"{name}.{part}" for name in parts))
+        f"{ours}.{part}": Stacked(tuple(f"{name}.{part}" for name in parts))
         for part in ("weight", "bias")
     }

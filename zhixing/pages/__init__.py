@@ -1,1 +1,1 @@
-"""Plain values to one self-contained HTML file."""
+"""Reports: plain values to one self-contained HTML file with SVG charts."""

@@ -1,4 +1,4 @@
-"""Where a value lies on a chart: ranges, ticks, and which of many points are worth drawing."""
+"""Chart axes: linear and logarithmic scales, ranges, ticks, downsampling of points."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from zhixing.pages.html import Number, scientific
 
 # A span between two larger values could overflow; no measurement comes near.
-LARGEST = 1e300
+MAX_DRAWABLE = 1e300
 # From which value on a unit is used. Below 10,000 the digits themselves are easier to read.
 _UNITS = ((1e9, 1e9, "B"), (1e6, 1e6, "M"), (1e4, 1e3, "k"))
 
 
 @dataclass(frozen=True)
 class Axis:
-    """A range of values laid along a line of pixels.
+    """A linear or logarithmic axis: a range of values laid along a line of pixels.
 
     Attributes:
         low: Value at the start.
@@ -30,7 +30,7 @@ class Axis:
     end: Number
     is_log: bool = False
 
-    def place(self, value: Number) -> float:
+    def pixel(self, value: Number) -> float:
         """Give the pixel of a value, which must be one that `is_drawable`."""
         low, high, at = self.low, self.high, float(value)
         if self.is_log:
@@ -45,12 +45,12 @@ class Axis:
         else:
             values = linear_ticks(self.low, self.high)
             labels = tick_labels(values)
-        return [(self.place(value), label) for value, label in zip(values, labels, strict=True)]
+        return [(self.pixel(value), label) for value, label in zip(values, labels, strict=True)]
 
 
 def is_drawable(value: Number, is_log: bool = False) -> bool:
     """Tell whether a value has a place on an axis, which NaN and infinity have not."""
-    return abs(value) <= LARGEST and (not is_log or value > 0)
+    return abs(value) <= MAX_DRAWABLE and (not is_log or value > 0)
 
 
 def value_range(values: Iterable[Number], *, is_log: bool = False) -> tuple[float, float]:
@@ -155,7 +155,7 @@ def tick_labels(values: Sequence[Number]) -> list[str]:
 
 
 def points_worth_drawing(x: Sequence[Number], y: Sequence[Number], limit: int = 1200) -> list[int]:
-    """Choose at most about `limit` points that draw the same picture as all of them.
+    """Downsample a curve to about `limit` points that draw the same picture as all of them.
 
     Of each of equally long stretches the points with the lowest and highest x and y are kept, and
     one that cannot be drawn if there is one. So every extreme stays, and every gap.

@@ -1,4 +1,4 @@
-"""Bars: scores side by side with their intervals, and confidence against accuracy."""
+"""Bar charts with confidence intervals, and the reliability diagram."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from zhixing.pages.axes import Axis, is_drawable, rounded_range, value_range
 from zhixing.pages.frame import (
-    CHARACTER,
+    CHARACTER_WIDTH,
     bottom_axis,
     drawing,
     figure,
@@ -20,13 +20,13 @@ from zhixing.pages.frame import (
 from zhixing.pages.html import Html, Number, escape, format_number
 
 _WIDTH = 680.0
-_ROW = 26.0
-_NAME_COLUMNS = 32
+_ROW_HEIGHT = 26.0
+_MAX_NAME_COLUMNS = 32
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A value under a name, with the ends of its interval where there is one.
+    """A bar: a value under a name, with the ends of its interval where there is one.
 
     Attributes:
         name: What it is the value of.
@@ -43,7 +43,7 @@ class Bar:
 
 @runtime_checkable
 class ReliabilityBin(Protocol):
-    """What is known of the rows whose confidence lies between two edges.
+    """A bin of a reliability diagram: the rows whose confidence lies between two edges.
 
     Whatever has these attributes will do; a bin without rows has a `count` of 0.
     """
@@ -70,22 +70,22 @@ class ReliabilityBin(Protocol):
 
 
 def bar_chart(bars: Sequence[Bar], *, x_label: str, title: str = "") -> Html:
-    """Draw values as level bars from zero, in the order given, each with its number.
+    """Draw a bar chart: level bars from zero, in the order given, each with its number.
 
     An interval is a thin line across the end of its bar. A value that is not finite has no bar
     and is written as a dash.
     """
     # A fifth more than the names take, for windows so narrow that letters are set larger.
     named = max((text_width(each.name) for each in bars), default=0)
-    left = 16 + 1.2 * CHARACTER * min(named, _NAME_COLUMNS)
-    right, bottom = _WIDTH - 70, 10 + _ROW * max(len(bars), 1)
+    left = 16 + 1.2 * CHARACTER_WIDTH * min(named, _MAX_NAME_COLUMNS)
+    right, bottom = _WIDTH - 70, 10 + _ROW_HEIGHT * max(len(bars), 1)
     ends = [end for each in bars for end in (each.value, each.low, each.high) if end is not None]
     has_length = any(end != 0 and is_drawable(end) for end in ends)
     low, high = rounded_range(*value_range([0, *ends] if has_length else [0, 1]))
     x = Axis(low, high, left, right)
     shapes = [bottom_axis(x, 6, bottom, x_label)]
-    shapes += [_bar(each, 10 + _ROW * i, x) for i, each in enumerate(bars)]
-    zero = x.place(0)
+    shapes += [_bar(each, 10 + _ROW_HEIGHT * i, x) for i, each in enumerate(bars)]
+    zero = x.pixel(0)
     shapes.append(f'<line class="axis" x1="{zero:.1f}" x2="{zero:.1f}" y1="6" y2="{bottom:g}"/>')
     if not bars:
         shapes.append(no_values(_WIDTH, bottom))
@@ -96,7 +96,7 @@ def bar_chart(bars: Sequence[Bar], *, x_label: str, title: str = "") -> Html:
 
 
 def reliability_diagram(bins: Sequence[ReliabilityBin], *, title: str = "") -> Html:
-    """Draw how often rows are right against how sure the model is of them.
+    """Draw a reliability diagram: accuracy against confidence, bin by bin.
 
     Bars below the dashed line are too sure, bars above it not sure enough. The thin line in each
     bar is the mean confidence of its rows, so that its distance to the bar's top is the error.
@@ -136,25 +136,25 @@ def reliability_diagram(bins: Sequence[ReliabilityBin], *, title: str = "") -> H
 def _bar(bar: Bar, top: Number, x: Axis) -> str:
     name = (
         f'<text class="strong" x="{x.start - 8:.1f}" y="{top + 14:.1f}" text-anchor="end">'
-        f"<title>{escape(bar.name)}</title>{escape(shorten(bar.name, _NAME_COLUMNS))}</text>"
+        f"<title>{escape(bar.name)}</title>{escape(shorten(bar.name, _MAX_NAME_COLUMNS))}</text>"
     )
-    written = format_number(bar.value)
+    number = format_number(bar.value)
     if not is_drawable(bar.value):
-        return f'{name}<text x="{x.place(0) + 8:.1f}" y="{top + 14:.1f}">{written}</text>'
-    start, end = sorted((x.place(0), x.place(bar.value)))
+        return f'{name}<text x="{x.pixel(0) + 8:.1f}" y="{top + 14:.1f}">{number}</text>'
+    start, end = sorted((x.pixel(0), x.pixel(bar.value)))
     shape = (
         f'<rect class="f0" x="{start:.1f}" y="{top + 2:.1f}" width="{max(end - start, 0.5):.1f}" '
-        f'height="{_ROW - 10:g}" rx="2"/>'
+        f'height="{_ROW_HEIGHT - 10:g}" rx="2"/>'
     )
     whisker, far = "", end
     if bar.low is not None and bar.high is not None and is_drawable(bar.low + bar.high):
-        first, last = x.place(bar.low), x.place(bar.high)
-        middle, far = top + _ROW / 2 - 3, max(end, last)
+        first, last = x.pixel(bar.low), x.pixel(bar.high)
+        middle, far = top + _ROW_HEIGHT / 2 - 3, max(end, last)
         whisker = (
             f'<path class="whisker" d="M{first:.1f} {middle - 4:.1f}v8m0-4H{last:.1f}m0-4v8">'
             f"<title>{format_number(bar.low)} to {format_number(bar.high)}</title></path>"
         )
-    value = f'<text class="strong halo" x="{far + 8:.1f}" y="{top + 14:.1f}">{written}</text>'
+    value = f'<text class="strong halo" x="{far + 8:.1f}" y="{top + 14:.1f}">{number}</text>'
     return name + shape + whisker + value
 
 
@@ -165,16 +165,16 @@ def _is_known(each: ReliabilityBin) -> bool:
 
 
 def _reliability_bar(each: ReliabilityBin, x: Axis, y: Axis, counts: Axis) -> str:
-    left, width = x.place(each.low) + 1, x.place(each.high) - x.place(each.low) - 2
+    left, width = x.pixel(each.low) + 1, x.pixel(each.high) - x.pixel(each.low) - 2
     ends = f"{format_number(each.low)} to {format_number(each.high)}"
     sure = (
         f"{ends}: {100 * each.accuracy:.1f} % right, {100 * each.confidence:.1f} % sure, "
         f"{each.count:,} rows"
     )
     top, confidence, low_top = (
-        y.place(each.accuracy),
-        y.place(each.confidence),
-        counts.place(each.count),
+        y.pixel(each.accuracy),
+        y.pixel(each.confidence),
+        counts.pixel(each.count),
     )
     return (
         f"<g><title>{sure}</title>"

@@ -1,4 +1,4 @@
-"""Curves, points, bars and distributions as drawings inside the page.
+"""Line charts and histograms as SVG inside the page.
 
 Values that are not finite (or not positive, on a logarithmic axis) are left out: a gap in a line,
 no point, no bar. A figure that leaves something out says how much.
@@ -35,12 +35,12 @@ from zhixing.pages.style import NUM_SERIES_COLOURS
 _WIDTH, _HEIGHT = 680.0, 300.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 66.0, 664.0, 30.0, 254.0
 # So many points are noise more than a curve, and a thick line would hide the others.
-_MANY_POINTS = 300
+_MAX_THICK_POINTS = 300
 
 
 @dataclass(frozen=True)
 class Series:
-    """Points under one name, joined in their order where they are drawn as a line.
+    """A series of points under one name, joined in their order where drawn as a line.
 
     Attributes:
         name: Its name in the legend.
@@ -82,7 +82,7 @@ def line_chart(
     log_x: bool = False,
     log_y: bool = False,
 ) -> Html:
-    """Draw curves over one pair of axes; moving over them reads off their values.
+    """Draw a line chart of curves over one pair of axes; the pointer reads off their values.
 
     Of more than about 1200 points of a series only those are kept that change the picture: the
     extremes of every short stretch. A point between two gaps is drawn as a dot.
@@ -106,7 +106,7 @@ def line_chart(
     shapes = [bottom_axis(x, _TOP, _BOTTOM, x_label), left_axis(y, _LEFT, _RIGHT, y_label)]
     shapes += [_curve(each, i, x, y) for i, each in enumerate(cleaned)]
     shapes.append(f'<line class="rule" y1="{_TOP:g}" y2="{_BOTTOM:g}" visibility="hidden"/>')
-    shapes += [_mark(each, x, y) for each in markers if _has_place(each, log_x, log_y)]
+    shapes += [_mark(each, x, y) for each in markers if _is_markable(each, log_x, log_y)]
     if not any(_drawn(each) for each in cleaned):
         shapes.append(no_values(_WIDTH, _HEIGHT))
     return figure(
@@ -126,7 +126,7 @@ def line_chart(
 def histogram(
     values: Sequence[Number], *, x_label: str, title: str = "", num_bins: int = 30
 ) -> Html:
-    """Count values between round edges, and draw the counts.
+    """Draw a histogram: the counts of values between round edges.
 
     A bin holds its lower edge and not its upper one; whole numbers get bins of a whole width.
 
@@ -145,18 +145,18 @@ def histogram(
     step = _bin_width(known, num_bins)
     counts: dict[int, int] = {}
     for value in known:
-        place = math.floor(value / step + 1e-9)
-        counts[place] = counts.get(place, 0) + 1
+        index = math.floor(value / step + 1e-9)
+        counts[index] = counts.get(index, 0) + 1
     first, last = min(counts, default=0), max(counts, default=0)
     x = Axis(first * step, (last + 1) * step, _LEFT, _RIGHT)
     y = Axis(0.0, rounded_range(0.0, max(counts.values(), default=1))[1], _BOTTOM, _TOP)
     shapes = [left_axis(y, _LEFT, _RIGHT, "count"), bottom_axis(x, _BOTTOM, _BOTTOM, x_label)]
-    for place, count in sorted(counts.items()):
-        left, right = x.place(place * step), x.place((place + 1) * step)
-        ends = f"{format_number(place * step)} to {format_number((place + 1) * step)}"
+    for index, count in sorted(counts.items()):
+        left, right = x.pixel(index * step), x.pixel((index + 1) * step)
+        ends = f"{format_number(index * step)} to {format_number((index + 1) * step)}"
         shapes.append(
-            f'<rect class="f0" x="{left + 0.5:.1f}" y="{y.place(count):.1f}" '
-            f'width="{max(right - left - 1, 0.5):.1f}" height="{_BOTTOM - y.place(count):.1f}">'
+            f'<rect class="f0" x="{left + 0.5:.1f}" y="{y.pixel(count):.1f}" '
+            f'width="{max(right - left - 1, 0.5):.1f}" height="{_BOTTOM - y.pixel(count):.1f}">'
             f"<title>{ends}: {count:,}</title></rect>"
         )
     if not known:
@@ -194,7 +194,7 @@ def _axes(
     series: Sequence[Series], markers: Sequence[Marker], log_x: bool, log_y: bool
 ) -> tuple[Axis, Axis]:
     points = [point for each in series for point in _drawn(each)]
-    points += [(each.x, each.y) for each in markers if _has_place(each, log_x, log_y)]
+    points += [(each.x, each.y) for each in markers if _is_markable(each, log_x, log_y)]
     low_x, high_x = value_range([x for x, _ in points], is_log=log_x)
     low_y, high_y = value_range([y for _, y in points], is_log=log_y)
     if not log_y:
@@ -207,14 +207,14 @@ def _axes(
 
 def _curve(series: Series, number: int, x: Axis, y: Axis) -> str:
     """Draw the stretches between gaps as lines, and those of one point as dots."""
-    thin = series_style(number, is_thin=len(series.x) > _MANY_POINTS)
+    thin = series_style(number, is_thin=len(series.x) > _MAX_THICK_POINTS)
     stretches: list[list[str]] = [[]]
     dots = []
     for a, b in zip(series.x, series.y, strict=True):
         if b != b:
             stretches.append([])
         else:
-            stretches[-1].append(f"{x.place(a):.1f},{y.place(b):.1f}")
+            stretches[-1].append(f"{x.pixel(a):.1f},{y.pixel(b):.1f}")
     lines = []
     for stretch in stretches:
         if len(stretch) == 1:
@@ -230,7 +230,7 @@ def _dot(left: Number, top: Number, radius: Number) -> str:
 
 
 def _mark(marker: Marker, x: Axis, y: Axis) -> str:
-    left, top = x.place(marker.x), y.place(marker.y)
+    left, top = x.pixel(marker.x), y.pixel(marker.y)
     # The word goes where there is room: inwards, and below where the point is at the top.
     anchor, shift = ("end", -9) if left > (_LEFT + _RIGHT) / 2 else ("start", 9)
     drop = 18 if top < _TOP + 20 else -9
@@ -241,7 +241,7 @@ def _mark(marker: Marker, x: Axis, y: Axis) -> str:
     )
 
 
-def _has_place(marker: Marker, log_x: bool, log_y: bool) -> bool:
+def _is_markable(marker: Marker, log_x: bool, log_y: bool) -> bool:
     return is_drawable(marker.x, log_x) and is_drawable(marker.y, log_y)
 
 

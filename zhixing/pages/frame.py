@@ -1,4 +1,4 @@
-"""What all figures share: title, legend, axes, names cut to the room there is."""
+"""What all figures share: SVG frame, title, legend, grid lines, names cut to fit."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from zhixing.pages.html import Html, Number, escape
 from zhixing.pages.style import NUM_SERIES_COLOURS
 
 # Width of a digit or small letter at the font size of all figures, 12 pixels.
-CHARACTER = 6.4
+CHARACTER_WIDTH = 6.4
 # Solid first; the colours after it are told apart without being seen as colours.
 _DASHES = ("", "7 4", "2 4", "10 3 2 3", "14 4", "5 2 1 2 1 2", "1 3")
 
@@ -21,7 +21,7 @@ def figure(drawing: str, *, title: str = "", legend: str = "", note: str = "") -
 
 
 def drawing(content: str, width: Number, height: Number, label: str, attributes: str = "") -> str:
-    """Wrap shapes as one drawing that is as wide as its place allows.
+    """Wrap shapes as one SVG drawing, as wide as the page allows.
 
     Args:
         content: Shapes in pixels of `width` by `height`.
@@ -75,7 +75,7 @@ def series_style(number: int, *, is_thin: bool = False) -> str:
 
 
 def legend(entries: Sequence[tuple[str, str]]) -> str:
-    """Set names beside small drawings of 26 by 10 pixels; nothing at all for a lone entry.
+    """Make a legend: names beside drawings of 26 by 10 pixels; nothing for a lone entry.
 
     Args:
         entries: Name and shapes.

@@ -1,4 +1,4 @@
-"""Tables of numbers as shades: what is mistaken for what, and which token attends to which."""
+"""Heat maps: confusion matrices and attention weights as shades."""
 
 import json
 import math
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from zhixing.errors import DataError
 from zhixing.pages.axes import is_drawable
-from zhixing.pages.frame import CHARACTER, shorten, text_width
+from zhixing.pages.frame import CHARACTER_WIDTH, shorten, text_width
 from zhixing.pages.html import Html, Number, escape, format_number
 
 _NUM_SHADES = 12
@@ -15,12 +15,12 @@ _NUM_SHADES = 12
 # dark, the second where it is light.
 _MIDDLE_SHADE, _FULL_SHADE = 8, 10
 # Above this many rows or columns there is no room for a number in a cell.
-_MAX_WRITTEN = 30
+_MAX_NUMBERED_SIDE = 30
 
 
 @dataclass(frozen=True)
 class HeatMap:
-    """One of several maps over the same rows and columns, such as one head of attention.
+    """One of several heat maps over the same rows and columns, such as one attention head.
 
     Attributes:
         title: What this one shows.
@@ -66,7 +66,7 @@ def heat_map(
     column_label: str = "",
     mark_errors: bool = False,
 ) -> Html:
-    """Draw one cell a value, the darker the larger; with numbers while there is room for them.
+    """Draw a heat map, such as a confusion matrix: one cell a value, the darker the larger.
 
     The shade grows with the square root of the value, so that a few mistakes can be seen beside
     many right answers; zero has no shade. Values below zero have the second colour. A value that
@@ -93,12 +93,12 @@ def heat_map(
     _require_fit(values, row_names, column_names, title)
     layout = _layout(row_names, column_names)
     top_value = _largest([values])
-    is_written = max(len(row_names), len(column_names)) <= _MAX_WRITTEN
+    has_numbers = max(len(row_names), len(column_names)) <= _MAX_NUMBERED_SIDE
     shapes = [
         _names(row_names, column_names, layout),
         _labels(row_label, column_label, layout),
         _cells(values, top_value, layout, mark_errors),
-        _numbers(values, top_value, layout) if is_written else "",
+        _numbers(values, top_value, layout) if has_numbers else "",
     ]
     caption = f"<figcaption>{escape(title)}</figcaption>" if title else ""
     names = _reading_names(row_names, column_names, row_label, column_label)
@@ -116,7 +116,7 @@ def heat_maps(
     row_label: str = "",
     column_label: str = "",
 ) -> Html:
-    """Draw several maps over the same names side by side, all on one scale.
+    """Draw several heat maps over the same names side by side, all on one scale.
 
     Meant for attention: a map a head, own tokens in rows, attended tokens in columns. Shades are
     those of `heat_map`; no numbers are written, but the pointer reads them off.
@@ -172,16 +172,16 @@ def _layout(row_names: Sequence[str], column_names: Sequence[str]) -> _Layout:
     """Choose a size of cell at which one map fills the page, and leave room for the names."""
     most = max(len(row_names), len(column_names), 1)
     cell = min(38.0, max(11.0, 680 / most))
-    return _place(row_names, column_names, cell, room=46, name_columns=30)
+    return _sized_layout(row_names, column_names, cell, room=46, name_columns=30)
 
 
 def _small_layout(row_names: Sequence[str], column_names: Sequence[str]) -> _Layout:
     """Choose a size of cell at which four maps lie side by side."""
     cell = 190 / max(len(row_names), len(column_names), 1)
-    return _place(row_names, column_names, min(cell, 24.0), room=8, name_columns=12)
+    return _sized_layout(row_names, column_names, min(cell, 24.0), room=8, name_columns=12)
 
 
-def _place(
+def _sized_layout(
     row_names: Sequence[str],
     column_names: Sequence[str],
     cell: Number,
@@ -190,7 +190,7 @@ def _place(
     name_columns: int,
 ) -> _Layout:
     font = min(12.0, max(8.5, cell * 0.8)) if cell >= 8.5 else 0.0
-    letter = CHARACTER * font / 12
+    letter = CHARACTER_WIDTH * font / 12
     widest_row = min(max(map(text_width, row_names), default=0), name_columns) * letter
     widest_column = min(max(map(text_width, column_names), default=0), name_columns) * letter
     is_upright = widest_column > cell - 4
@@ -270,27 +270,27 @@ def _cells(
         for (is_off, shade), cells in sorted(paths.items())
     )
     width, height = layout.cell * len(values[0] if values else []), layout.cell * len(values)
-    place = f"translate({layout.left:.1f} {layout.top:.1f}) scale({layout.cell:.3f})"
+    transform = f"translate({layout.left:.1f} {layout.top:.1f}) scale({layout.cell:.3f})"
     frame = (
         f'<rect class="axis" fill="none" x="{layout.left:.1f}" y="{layout.top:.1f}" '
         f'width="{width:.1f}" height="{height:.1f}"/>'
     )
-    return f'<g transform="{place}">{shapes}</g>{frame}'
+    return f'<g transform="{transform}">{shapes}</g>{frame}'
 
 
 def _numbers(values: Sequence[Sequence[Number]], top_value: Number, layout: _Layout) -> str:
     """Write into their cells all values that two decimals can tell from zero."""
-    written = ""
+    numbers = ""
     for i, row in enumerate(values):
         for j, value in enumerate(row):
             if not is_drawable(value) or abs(value) < 0.005:
                 continue
             css = _ink(_shade(value, top_value))
             x, y = layout.left + (j + 0.5) * layout.cell, layout.top + (i + 0.5) * layout.cell
-            written += (
+            numbers += (
                 f'<text class="{css}" x="{x:.1f}" y="{y:.1f}" dy=".35em">{_brief(value)}</text>'
             )
-    return f'<g style="font-size:{min(12.0, layout.cell * 0.42):.3g}px">{written}</g>'
+    return f'<g style="font-size:{min(12.0, layout.cell * 0.42):.3g}px">{numbers}</g>'
 
 
 def _ink(shade: int) -> str:
@@ -357,12 +357,12 @@ def _svg(
     """
     known = [[_reading(value) for value in row] for row in values]
     # `0.0` is three bytes in every cell where `0` is one.
-    written = json.dumps(known, separators=(",", ":")).replace(".0,", ",").replace(".0]", "]")
+    data = json.dumps(known, separators=(",", ":")).replace(".0,", ",").replace(".0]", "]")
     frame = json.dumps({"left": layout.left, "top": layout.top, "cell": layout.cell})
     size = f' width="{layout.width:.0f}" height="{layout.height:.0f}"' if is_fixed else ""
     return (
         f'<svg viewBox="0 0 {layout.width:.1f} {layout.height:.1f}"{size} role="img" '
-        f'aria-label="{escape(label)}" data-frame="{escape(frame)}" data-values="{written}">'
+        f'aria-label="{escape(label)}" data-frame="{escape(frame)}" data-values="{data}">'
         f"{shapes}</svg>"
     )
 

@@ -1,4 +1,4 @@
-"""The smallest pieces of a page: safe markup, escaped text, numbers a person can read."""
+"""HTML fragments: safe markup, escaped text, numbers a person can read."""
 
 import math
 import re
@@ -27,7 +27,7 @@ class Html:
 
 
 def escape(text: str) -> str:
-    """Make text harmless in markup and in quoted attributes.
+    """Escape text for HTML markup and quoted attributes.
 
     Characters that a page cannot hold become U+FFFD, so that the page can always be written.
 
@@ -57,8 +57,8 @@ def format_number(value: Number | None) -> str:
         return format_number(int(value))
     if 1e-3 <= abs(value) < 1e6:
         decimals = max(0, 3 - math.floor(math.log10(abs(value))))
-        written = f"{value:,.{decimals}f}".replace("-", "−")
-        return written.rstrip("0").rstrip(".") if decimals else written
+        number = f"{value:,.{decimals}f}".replace("-", "−")
+        return number.rstrip("0").rstrip(".") if decimals else number
     return scientific(value, digits=4)
 
 

@@ -1,4 +1,4 @@
-"""Sections to one page: a file that opens anywhere, now and in ten years, without a network."""
+"""Render sections to one self-contained HTML page, which opens anywhere without a network."""
 
 import base64
 import hashlib
@@ -16,7 +16,7 @@ _POLICY = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{_
 
 @dataclass(frozen=True)
 class Section:
-    """A headed stretch of a page.
+    """A section of a page, under a heading.
 
     Attributes:
         title: Heading, and its name in the list of contents.
@@ -30,7 +30,7 @@ class Section:
 
 
 def render_page(title: str, subtitle: str, sections: Sequence[Section]) -> str:
-    """Put a whole page together as one string of HTML, to be written as UTF-8.
+    """Render a page as one string of HTML, to be written as UTF-8.
 
     It follows the reader's light or dark setting, prints on paper, and holds everything it
     needs; its own content security policy forbids it to load anything. From three sections on

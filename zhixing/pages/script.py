@@ -1,4 +1,4 @@
-"""The few lines that run in the page: sort a table, read a value off a chart.
+"""The page's JavaScript: sort a table, read a value off a chart (tooltips).
 
 Without them every page is complete; nothing is drawn by a script. Text reaches the page through
 `textContent` alone.

@@ -1,4 +1,4 @@
-"""How a page looks, on a light screen, on a dark one and on paper.
+"""The page's CSS style sheet: on a light screen, on a dark one and on paper.
 
 Colours of series are told apart by people who see no red or no green, have a contrast of at
 least 3 to 1 against the paper, and come with a different dash each.

@@ -1,4 +1,4 @@
-"""Rows and columns, pairs of a name and a value, code, and the texts a model got wrong."""
+"""HTML tables, definition lists, code blocks, and lists of misclassified texts."""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ _ALIGNMENTS = {"l": "", "r": ' class="r"', "c": ' class="c"'}
 
 @dataclass(frozen=True)
 class Quote:
-    """A text with what it is and what it was taken for.
+    """A text with its true and its predicted label.
 
     Attributes:
         text: The text itself.
@@ -35,7 +35,7 @@ def table(
     align: str = "",
     caption: str = "",
 ) -> Html:
-    """Set rows as a table whose headings sort it.
+    """Make an HTML table whose headings sort it.
 
     Fractions of one column get equally many decimals, and sort by their full value. None and NaN
     are a dash, and sort last. Long texts fold.
@@ -75,7 +75,7 @@ def table(
 
 
 def key_values(pairs: Sequence[tuple[str, Cell]]) -> Html:
-    """Set names with their values in a grid, for what is one line each.
+    """Make a definition list: names with their values in a grid, one line each.
 
     Example:
         >>> key_values([("rows", 872)]).markup
@@ -88,7 +88,7 @@ def key_values(pairs: Sequence[tuple[str, Cell]]) -> Html:
 
 
 def code_block(text: str) -> Html:
-    """Set text in even letters with its spaces and line breaks kept: commands, settings, JSON."""
+    """Set text in a code block, spaces and line breaks kept: commands, settings, JSON."""
     return Html(f"<pre><code>{escape(text)}</code></pre>")
 
 
@@ -126,8 +126,8 @@ def _cell(value: Cell, css: str, decimals: int) -> str:
 
 def _decimals(column: Sequence[Cell]) -> int:
     """Count the decimals that the most precise fraction of a column is written with."""
-    written = [format_number(value) for value in column if isinstance(value, float)]
-    return max((len(each.partition(".")[2]) for each in written if "e" not in each), default=0)
+    numbers = [format_number(value) for value in column if isinstance(value, float)]
+    return max((len(each.partition(".")[2]) for each in numbers if "e" not in each), default=0)
 
 
 def _content(value: Cell) -> str:

@@ -1,1 +1,1 @@
-"""Text to token ids with offsets, and back."""
+"""Tokenizers: text to token ids with offsets, and back (BPE, WordPiece, unigram)."""

@@ -1,4 +1,4 @@
-"""The tokenizers of fairseq's WMT 2019 models: Moses' words, cut by merging characters."""
+"""fairseq's WMT 2019 (FSMT) tokenizers: Moses' words, cut by byte-pair encoding (BPE)."""
 
 import html
 import importlib
@@ -24,20 +24,20 @@ from zhixing.tokenization.tokenizer import (
     refuse_surrogates,
 )
 
-SOURCE_VOCABULARY, TARGET_VOCABULARY, MERGES = "vocab-src.json", "vocab-tgt.json", "merges.txt"
+SOURCE_VOCAB_FILE, TARGET_VOCAB_FILE, MERGES_FILE = "vocab-src.json", "vocab-tgt.json", "merges.txt"
 START, PADDING, END, UNKNOWN = "<s>", "<pad>", "</s>", "<unk>"
-_SPECIAL = (START, PADDING, END, UNKNOWN)
-_SPECIALS = re.compile(f"({'|'.join(map(re.escape, _SPECIAL))})")
+_SPECIAL_TOKENS = (START, PADDING, END, UNKNOWN)
+_SPECIAL_PATTERN = re.compile(f"({'|'.join(map(re.escape, _SPECIAL_TOKENS))})")
 _WORD_END = "</w>"
 # Wide and Chinese punctuation as Moses' `replace-unicode-punctuation.perl` writes it.
-_WIDE = "，、”“∶：？《》）！（；１」「０３２５６９７８４～’━〈〉【】％"
-_PLAIN = ',,""::?"")!(;1""032569784~\'-<>[]%'
-_PUNCTUATION = str.maketrans(dict(zip(_WIDE, _PLAIN, strict=True)) | {"…": "..."})
-_STOP = re.compile(r"[。．]\s*")
+_WIDE_MARKS = "，、”“∶：？《》）！（；１」「０３２５６９７８４～’━〈〉【】％"
+_PLAIN_MARKS = ',,""::?"")!(;1""032569784~\'-<>[]%'
+_PUNCTUATION = str.maketrans(dict(zip(_WIDE_MARKS, _PLAIN_MARKS, strict=True)) | {"…": "..."})
+_FULL_STOP = re.compile(r"[。．]\s*")
 
 
 class FairseqTokenizer(Tokenizer):
-    """Part texts into words by Moses' rules, and words into pieces by merging characters.
+    """Part texts into words by Moses' rules, and words into pieces by byte-pair encoding (BPE).
 
     Args:
         vocabulary: Id of each piece.
@@ -65,10 +65,10 @@ class FairseqTokenizer(Tokenizer):
         files: Mapping[str, bytes],
         is_target: bool,
     ) -> None:
-        missing = [text for text in _SPECIAL if text not in vocabulary]
+        missing = [text for text in _SPECIAL_TOKENS if text not in vocabulary]
         if missing:
             raise TokenizerError(
-                f"{SOURCE_VOCABULARY} or {TARGET_VOCABULARY} lacks {', '.join(missing)}, which "
+                f"{SOURCE_VOCAB_FILE} or {TARGET_VOCAB_FILE} lacks {', '.join(missing)}, which "
                 f"every such vocabulary has; fetch it again"
             )
         words = tokenizers.Tokenizer(WordLevel(dict(vocabulary), unk_token=UNKNOWN))
@@ -95,21 +95,21 @@ class FairseqTokenizer(Tokenizer):
         return [[find(p, self._unknown) for _, p in self._pieces(text)] for text in texts]
 
     def tokens(self, text: str) -> Tokens:
-        """Give the tokens of one text with their places; see `Tokenizer.tokens`.
+        """Give the tokens of one text with their offsets; see `Tokenizer.tokens`.
 
         A word that Moses' rules wrote otherwise has no place of its own.
         """
         refuse_surrogates(text, name="the text")
         pieces: list[str] = []
         offsets: list[tuple[int, int]] = []
-        place = start = end = 0
+        position = start = end = 0
         last: tuple[int, str] | None = None
         for word, piece in self._pieces(text):
             if word != last:
                 plain = html.unescape(word[1])
-                start = text.find(plain, place)
-                start, end = (start, start + len(plain)) if start >= 0 else (place, place)
-                place, last = end, word
+                start = text.find(plain, position)
+                start, end = (start, start + len(plain)) if start >= 0 else (position, position)
+                position, last = end, word
             length = len(piece.removesuffix(_WORD_END))
             pieces.append(piece)
             offsets.append((start, min(start + length, end)))
@@ -117,18 +117,18 @@ class FairseqTokenizer(Tokenizer):
         return Tokens([self._vocabulary.get(p, self._unknown) for p in pieces], pieces, offsets)
 
     def wrap(self, ids: Sequence[int], pair: Sequence[int] | None = None) -> Wrapped:
-        """Put the end after each text."""
-        whole = [*ids, self._end] + ([] if pair is None else [*pair, self._end])
-        return Wrapped(whole, [0] * len(whole))
+        """Put the end-of-sequence token after each text."""
+        input_ids = [*ids, self._end] + ([] if pair is None else [*pair, self._end])
+        return Wrapped(input_ids, [0] * len(input_ids))
 
     def num_special(self, *, pair: bool) -> int:
-        """Count the tokens that `wrap` puts around one text, or around two."""
+        """Count the special tokens that `wrap` puts around one text, or around two."""
         return 2 if pair else 1
 
     def decode(self, ids: Sequence[int], *, keep_special: bool = False) -> str:
-        """Give the text that ids stand for, its words joined by Moses' rules."""
+        """Decode ids into text, its words joined by Moses' rules."""
         pieces = (self.piece(i) for i in ids if i < self.vocab_size)
-        kept = [piece for piece in pieces if keep_special or piece not in _SPECIAL]
+        kept = [piece for piece in pieces if keep_special or piece not in _SPECIAL_TOKENS]
         words = "".join(kept).replace(_WORD_END, " ").split()
         return str(self._joiner.detokenize(words))
 
@@ -139,8 +139,8 @@ class FairseqTokenizer(Tokenizer):
     def _pieces(self, text: str) -> list[tuple[tuple[int, str], str]]:
         """Give every piece with the number and the spelling of its word."""
         words: list[str] = []
-        for part in _SPECIALS.split(text.lower() if self.lowercase else text):
-            if part in _SPECIAL:
+        for part in _SPECIAL_PATTERN.split(text.lower() if self.lowercase else text):
+            if part in _SPECIAL_TOKENS:
                 words.append(part)
             elif part:
                 plain = self._normalizer.normalize(_plain(part))
@@ -149,7 +149,7 @@ class FairseqTokenizer(Tokenizer):
         return [
             ((number, word), piece)
             for number, word in enumerate(words)
-            for piece in ([word] if word in _SPECIAL else self._merged(word))
+            for piece in ([word] if word in _SPECIAL_TOKENS else self._merged(word))
         ]
 
     def _merged(self, word: str) -> list[str]:
@@ -174,8 +174,8 @@ class FairseqTokenizer(Tokenizer):
 
 
 def reads_fairseq(folder: Path) -> bool:
-    """Tell whether a folder has a vocabulary for each side, and nothing newer."""
-    return (folder / SOURCE_VOCABULARY).exists() and not (folder / "tokenizer.json").exists()
+    """Tell whether a folder has fairseq's (FSMT's) vocabulary for each side, and nothing newer."""
+    return (folder / SOURCE_VOCAB_FILE).exists() and not (folder / "tokenizer.json").exists()
 
 
 def read_fairseq(folder: Path, *, is_target: bool) -> FairseqTokenizer:
@@ -185,7 +185,7 @@ def read_fairseq(folder: Path, *, is_target: bool) -> FairseqTokenizer:
         FileError: A file cannot be read.
         TokenizerError: A file is missing or damaged, or the languages are not said.
     """
-    needed = (SOURCE_VOCABULARY, TARGET_VOCABULARY, MERGES)
+    needed = (SOURCE_VOCAB_FILE, TARGET_VOCAB_FILE, MERGES_FILE)
     missing = [name for name in needed if not (folder / name).exists()]
     if missing:
         raise TokenizerError(
@@ -204,8 +204,8 @@ def read_fairseq(folder: Path, *, is_target: bool) -> FairseqTokenizer:
             f"{folder / CONFIG_FILE}: langs is {languages!r}; it has to name two languages, such "
             f'as ["en", "de"]'
         )
-    vocabulary = read_object(folder / (TARGET_VOCABULARY if is_target else SOURCE_VOCABULARY))
-    lines = [line.split()[:2] for line in read_text(folder / MERGES).split("\n")]
+    vocabulary = read_object(folder / (TARGET_VOCAB_FILE if is_target else SOURCE_VOCAB_FILE))
+    lines = [line.split()[:2] for line in read_text(folder / MERGES_FILE).split("\n")]
     return FairseqTokenizer(
         vocabulary,
         [(line[0], line[1]) for line in lines if len(line) == 2],
@@ -217,7 +217,7 @@ def read_fairseq(folder: Path, *, is_target: bool) -> FairseqTokenizer:
 
 
 def _plain(text: str) -> str:
-    return _STOP.sub(". ", text.translate(_PUNCTUATION))
+    return _FULL_STOP.sub(". ", text.translate(_PUNCTUATION))
 
 
 def _moses() -> Any:

@@ -1,4 +1,4 @@
-"""A tokenizer from a model's folder, and back into one."""
+"""Load a tokenizer from a model's folder, and save it: tokenizer.json and the older files."""
 
 import json
 import math
@@ -15,8 +15,8 @@ from zhixing.errors import FileError, TokenizerError
 from zhixing.tokenization.fairseq import FairseqTokenizer, read_fairseq, reads_fairseq
 from zhixing.tokenization.legacy import read_byte_pairs, read_word_pieces
 from zhixing.tokenization.mapped import (
-    SOURCE,
-    TARGET,
+    SOURCE_MODEL,
+    TARGET_MODEL,
     MappedTokenizer,
     read_many_languages,
     read_mapped,
@@ -36,17 +36,17 @@ from zhixing.tokenization.special_tokens import SpecialTokens, guess_special_tok
 from zhixing.tokenization.tokenizer import Tokenizer
 
 TOKENIZER_FILE = "tokenizer.json"
-_WORD_PIECES, _VOCABULARY, _MERGES = "vocab.txt", "vocab.json", "merges.txt"
-_SENTENCEPIECES = ("sentencepiece.bpe.model", "spiece.model")
+_WORDPIECE_FILE, _VOCAB_FILE, _MERGES_FILE = "vocab.txt", "vocab.json", "merges.txt"
+_SENTENCEPIECE_FILES = ("sentencepiece.bpe.model", "spiece.model")
 # The classes of the reference library that take a tokenizer.json as it is; all others lay the
 # switches of tokenizer_config.json over it.
 _VERBATIM_CLASSES = ("PreTrainedTokenizerFast", "TokenizersBackend")
 # Alone on its line: no text in a JSON file can look so.
-_SCORE = re.compile(r"(?m)^(?P<sign> *-?)(?P<whole>\d+)\.(?P<decimals>\d+)$")
+_SCORE_LINE = re.compile(r"(?m)^(?P<sign> *-?)(?P<integer>\d+)\.(?P<decimals>\d+)$")
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
-    """Read the tokenizer of a model's folder, from the newest kind of file that is there.
+    """Load the tokenizer of a model's folder, from the newest kind of file that is there.
 
     A Marian folder, which has a `source.spm`, gives the tokenizer of what is read. Else in this
     order: `tokenizer.json`; FSMT's `vocab-src.json` with `merges.txt`; M2M-100's `vocab.json` with
@@ -63,7 +63,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     """
     if not folder.is_dir():
         raise TokenizerError(f"{folder} is no folder; give the folder with the tokenizer's files")
-    if (folder / SOURCE).exists() or (folder / TARGET).exists():
+    if (folder / SOURCE_MODEL).exists() or (folder / TARGET_MODEL).exists():
         return read_mapped(folder, is_target=False)
     if reads_fairseq(folder):
         return read_fairseq(folder, is_target=False)
@@ -87,7 +87,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 
 
 def load_target_tokenizer(folder: Path) -> Tokenizer | None:
-    """Read the tokenizer of what is written, where a folder has one of its own; else None.
+    """Load the target tokenizer, where a folder has one for the target side; else None.
 
     Raises:
         FileError: A file cannot be read.
@@ -95,12 +95,12 @@ def load_target_tokenizer(folder: Path) -> Tokenizer | None:
     """
     if reads_fairseq(folder):
         return read_fairseq(folder, is_target=True)
-    has_two = (folder / SOURCE).exists() or (folder / TARGET).exists()
+    has_two = (folder / SOURCE_MODEL).exists() or (folder / TARGET_MODEL).exists()
     return read_mapped(folder, is_target=True) if has_two else None
 
 
 def save_tokenizer(tokenizer: Tokenizer, folder: Path, *, max_length: int | None = None) -> None:
-    """Write a tokenizer as `tokenizer.json`, with the two files that name its roles.
+    """Save a tokenizer as `tokenizer.json`, with the two files that name its special tokens.
 
     The reference library's `AutoTokenizer` opens the folder and gives the same ids. No truncation
     and no padding is written. A file is written under another name and then renamed, so that
@@ -132,7 +132,7 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path, *, max_length: int | None
     if length is not None:
         config["model_max_length"] = length
     contents = {
-        TOKENIZER_FILE: _SCORE.sub(_lasting_score, tokenizer.to_json(pretty=True)),
+        TOKENIZER_FILE: _SCORE_LINE.sub(_lasting_score, tokenizer.to_json(pretty=True)),
         CONFIG_FILE: json.dumps(config, ensure_ascii=False, indent=2),
         TOKENS_MAP_FILE: json.dumps(roles, ensure_ascii=False, indent=2),
     }
@@ -169,9 +169,9 @@ def _lasting_score(match: re.Match[str]) -> str:
     number and divides it by a power of ten. Beyond 2^53 both round, and a unigram model whose
     scores move by one bit splits `aaaaaa` in another way, of several equally good ones.
     """
-    sign, whole, decimals = match.group("sign", "whole", "decimals")
-    value = float(f"{whole}.{decimals}")
-    number, power = int(whole + decimals), len(decimals)
+    sign, integer, decimals = match.group("sign", "integer", "decimals")
+    value = float(f"{integer}.{decimals}")
+    number, power = int(integer + decimals), len(decimals)
     while number < 2**64 and power <= 22:
         step = max(1, int(math.ulp(float(number))))
         for distance in range(0, 8 * step, step):
@@ -200,9 +200,9 @@ def _read_backend(path: Path) -> tokenizers.Tokenizer:
 
 
 def _read_legacy(folder: Path, settings: Settings) -> tokenizers.Tokenizer:
-    vocabulary, merges = folder / _VOCABULARY, folder / _MERGES
-    if (folder / _WORD_PIECES).exists():
-        return read_word_pieces(folder / _WORD_PIECES, settings)
+    vocabulary, merges = folder / _VOCAB_FILE, folder / _MERGES_FILE
+    if (folder / _WORDPIECE_FILE).exists():
+        return read_word_pieces(folder / _WORDPIECE_FILE, settings)
     if vocabulary.exists() and merges.exists():
         return read_byte_pairs(vocabulary, merges, settings)
     if vocabulary.exists() or merges.exists():
@@ -216,21 +216,23 @@ def _read_legacy(folder: Path, settings: Settings) -> tokenizers.Tokenizer:
 
 
 def _find_sentencepiece(folder: Path) -> Path:
-    usual = [folder / name for name in _SENTENCEPIECES if (folder / name).exists()]
-    found = usual[:1] or sorted(folder.glob("*.model"))
-    if len(found) > 1:
-        names = ", ".join(path.name for path in found)
+    usual = [folder / name for name in _SENTENCEPIECE_FILES if (folder / name).exists()]
+    models = usual[:1] or sorted(folder.glob("*.model"))
+    if len(models) > 1:
+        names = ", ".join(path.name for path in models)
         raise TokenizerError(
             f"{folder} has several sentencepiece models, {names}; rename the one that is meant to"
-            f" {_SENTENCEPIECES[0]}"
+            f" {_SENTENCEPIECE_FILES[0]}"
         )
-    if not found:
-        wanted = f"{TOKENIZER_FILE}, {_WORD_PIECES}, {_VOCABULARY} with {_MERGES}, or *.model"
+    if not models:
+        wanted = (
+            f"{TOKENIZER_FILE}, {_WORDPIECE_FILE}, {_VOCAB_FILE} with {_MERGES_FILE}, or *.model"
+        )
         raise TokenizerError(
             f"{folder} has no tokenizer: none of {wanted}; give the folder that holds the"
             " tokenizer's files"
         )
-    return found[0]
+    return models[0]
 
 
 def _apply_switches(backend: tokenizers.Tokenizer, settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""Tokenizers from the vocabulary files that came before `tokenizer.json`."""
+"""WordPiece and byte-level BPE tokenizers from vocab.txt, or vocab.json with merges.txt."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from zhixing.tokenization.special_tokens import SpecialTokens, guess_special_tok
 
 
 def read_word_pieces(path: Path, settings: Settings) -> Backend:
-    """Build BERT's tokenizer from a `vocab.txt`, whose line numbers are the ids.
+    """Build BERT's WordPiece tokenizer from a `vocab.txt`, whose line numbers are the ids.
 
     Lowercasing is on unless a file switches it off; accents go with it unless a file says
     otherwise; Chinese characters are words of their own.
@@ -63,7 +63,7 @@ def read_word_pieces(path: Path, settings: Settings) -> Backend:
 
 
 def read_byte_pairs(vocab_path: Path, merges_path: Path, settings: Settings) -> Backend:
-    """Build the byte-level tokenizer of GPT-2 or RoBERTa from `vocab.json` and `merges.txt`.
+    """Build GPT-2's or RoBERTa's byte-level BPE tokenizer from `vocab.json` and `merges.txt`.
 
     The template is RoBERTa's where the vocabulary has tokens that classify and separate; else
     texts stand alone, unless a file asks for `add_bos_token` or `add_eos_token`.
@@ -98,14 +98,14 @@ def read_byte_pairs(vocab_path: Path, merges_path: Path, settings: Settings) -> 
 
 
 def roles_of(vocabulary: Mapping[str, int], settings: Settings) -> SpecialTokens:
-    """Give the roles that the files name, and the usual ones for those that they do not."""
+    """Give the special tokens that the files name, and the usual ones for those they do not."""
     return settings.special.or_else(guess_special_tokens(vocabulary.__contains__))
 
 
 def separator_template(
     special: SpecialTokens, vocabulary: Mapping[str, int]
 ) -> processors.PostProcessor:
-    """Build BERT's template, `[CLS] a [SEP] b [SEP]` with types 0 and 1."""
+    """Build BERT's template, `[CLS] a [SEP] b [SEP]` with token types 0 and 1."""
     classify, separator = str(special.classify), str(special.separator)
     return processors.TemplateProcessing(
         single=f"{classify}:0 $A:0 {separator}:0",
@@ -122,7 +122,7 @@ def boundary_template(
     usual_start: bool = False,
     usual_end: bool = False,
 ) -> processors.PostProcessor:
-    """Build a template of a start and an end token around each text, where they are wanted."""
+    """Build a template of a start (BOS) and an end (EOS) token around each text, where wanted."""
     start = special.start if settings.flag("add_bos_token", usual_start) else None
     end = special.end if settings.flag("add_eos_token", usual_end) else None
     used = [text for text in (start, end) if text is not None and text in vocabulary]

@@ -1,4 +1,4 @@
-"""Marian's and M2M-100's tokenizers: pieces by a sentencepiece model, ids by another vocabulary."""
+"""Marian's and M2M-100's tokenizers: pieces by a SentencePiece model, ids by another vocabulary."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -26,8 +26,8 @@ from zhixing.tokenization.tokenizer import (
     refuse_surrogates,
 )
 
-SOURCE, TARGET = "source.spm", "target.spm"
-VOCABULARY, TARGET_VOCABULARY = "vocab.json", "target_vocab.json"
+SOURCE_MODEL, TARGET_MODEL = "source.spm", "target.spm"
+VOCAB_FILE, TARGET_VOCAB_FILE = "vocab.json", "target_vocab.json"
 LANGUAGES_MODEL = "sentencepiece.bpe.model"
 END, UNKNOWN, PADDING, START = "</s>", "<unk>", "<pad>", "<s>"
 _SPACE = "▁"
@@ -43,7 +43,7 @@ _LANGUAGE = re.compile(r"__\w+__")
 
 
 class MappedTokenizer(Tokenizer):
-    """Cut texts into a sentencepiece model's pieces, and number them by another vocabulary.
+    """Cut texts into a SentencePiece model's pieces, and number them by another vocabulary.
 
     The vocabulary is often that of two languages, and has pieces that this model does not know: a
     stretch that is unknown to the model is looked up, too. A code such as `>>fra<<` at the very
@@ -80,7 +80,7 @@ class MappedTokenizer(Tokenizer):
         missing = [text for text in (END, UNKNOWN) if text not in vocabulary]
         if missing:
             raise TokenizerError(
-                f"{VOCABULARY} lacks {' and '.join(missing)}, which every Marian vocabulary has; "
+                f"{VOCAB_FILE} lacks {' and '.join(missing)}, which every Marian vocabulary has; "
                 f"fetch it again"
             )
         if reads is not None and reads not in languages:
@@ -125,18 +125,18 @@ class MappedTokenizer(Tokenizer):
         ]
 
     def tokens(self, text: str) -> Tokens:
-        """Give the tokens of one text with their places; see `Tokenizer.tokens`."""
+        """Give the tokens of one text with their offsets; see `Tokenizer.tokens`."""
         refuse_surrogates(text, name="the text")
         pieces: list[str] = []
         offsets: list[tuple[int, int]] = []
         before = 0
         for part in self._special.split(text):
             code, rest = ("", part) if self.languages else _code_of(part)
-            whole = part if self._special.fullmatch(part) else code
-            if whole:
-                pieces.append(whole)
-                offsets.append((before, before + len(whole)))
-            if rest and whole != part:
+            token = part if self._special.fullmatch(part) else code
+            if token:
+                pieces.append(token)
+                offsets.append((before, before + len(token)))
+            if rest and token != part:
                 places = _characters_of(rest)
                 start = before + len(code)
                 for piece in self._processor.encode(rest, return_type="proto").pieces:
@@ -146,16 +146,16 @@ class MappedTokenizer(Tokenizer):
         return Tokens([self._vocabulary.get(p, self._unknown) for p in pieces], pieces, offsets)
 
     def wrap(self, ids: Sequence[int], pair: Sequence[int] | None = None) -> Wrapped:
-        """Put the language before and the end after one text, or after two."""
-        whole = [*self._before, *ids, *(pair or ()), self._end]
-        return Wrapped(whole, [0] * len(whole))
+        """Put the language token before one text, or two, and the end-of-sequence token after."""
+        input_ids = [*self._before, *ids, *(pair or ()), self._end]
+        return Wrapped(input_ids, [0] * len(input_ids))
 
     def num_special(self, *, pair: bool) -> int:
-        """Count the tokens that `wrap` puts around one text, or around two."""
+        """Count the special tokens that `wrap` puts around one text, or around two."""
         return 1 + len(self._before)
 
     def decode(self, ids: Sequence[int], *, keep_special: bool = False) -> str:
-        """Give the text that ids stand for, without special tokens unless they are asked for."""
+        """Decode ids into text, without special tokens unless they are asked for."""
         pieces = [
             self.piece(i)
             for i in ids
@@ -182,20 +182,20 @@ def read_mapped(folder: Path, *, is_target: bool) -> MappedTokenizer:
         FileError: A file cannot be read.
         TokenizerError: A file is missing, damaged, or lacks what every such vocabulary has.
     """
-    needed = (SOURCE, TARGET, VOCABULARY)
+    needed = (SOURCE_MODEL, TARGET_MODEL, VOCAB_FILE)
     missing = [name for name in needed if not (folder / name).exists()]
     if missing:
         raise TokenizerError(
-            f"{folder} lacks {', '.join(missing)}; a Marian model's tokenizer is {SOURCE}, "
-            f"{TARGET} and {VOCABULARY}: fetch the model again"
+            f"{folder} lacks {', '.join(missing)}; a Marian model's tokenizer is {SOURCE_MODEL}, "
+            f"{TARGET_MODEL} and {VOCAB_FILE}: fetch the model again"
         )
-    kept = [n for n in (*needed, TARGET_VOCABULARY, CONFIG_FILE) if (folder / n).exists()]
+    kept = [n for n in (*needed, TARGET_VOCAB_FILE, CONFIG_FILE) if (folder / n).exists()]
     files = {name: read_bytes(folder / name) for name in kept}
-    has_own = is_target and TARGET_VOCABULARY in files
-    model = TARGET if is_target else SOURCE
+    has_own = is_target and TARGET_VOCAB_FILE in files
+    model = TARGET_MODEL if is_target else SOURCE_MODEL
     return MappedTokenizer(
         files[model],
-        _ids_in(folder / (TARGET_VOCABULARY if has_own else VOCABULARY)),
+        _ids_in(folder / (TARGET_VOCAB_FILE if has_own else VOCAB_FILE)),
         files=files,
         name=str(folder / model),
     )
@@ -203,7 +203,7 @@ def read_mapped(folder: Path, *, is_target: bool) -> MappedTokenizer:
 
 def reads_many_languages(folder: Path) -> bool:
     """Tell whether a folder has M2M-100's two files, and nothing newer."""
-    has_both = (folder / LANGUAGES_MODEL).exists() and (folder / VOCABULARY).exists()
+    has_both = (folder / LANGUAGES_MODEL).exists() and (folder / VOCAB_FILE).exists()
     return has_both and not (folder / "tokenizer.json").exists()
 
 
@@ -220,7 +220,7 @@ def read_many_languages(folder: Path) -> MappedTokenizer:
     Source:
         Fan et al. 2020, arXiv:2010.11125, section 2.
     """
-    names = (LANGUAGES_MODEL, VOCABULARY, CONFIG_FILE, TOKENS_MAP_FILE)
+    names = (LANGUAGES_MODEL, VOCAB_FILE, CONFIG_FILE, TOKENS_MAP_FILE)
     files = {name: read_bytes(folder / name) for name in names if (folder / name).exists()}
     stated = {
         name: read_object(folder / name) for name in (CONFIG_FILE, TOKENS_MAP_FILE) if name in files
@@ -240,7 +240,7 @@ def read_many_languages(folder: Path) -> MappedTokenizer:
         languages = [f"__{code}__" for code in _LANGUAGES[kind].split()]
     return MappedTokenizer(
         files[LANGUAGES_MODEL],
-        _ids_in(folder / VOCABULARY),
+        _ids_in(folder / VOCAB_FILE),
         files=files,
         name=str(folder / LANGUAGES_MODEL),
         languages=languages,

@@ -1,4 +1,4 @@
-"""A sentencepiece model file as a tokenizer that gives the same ids."""
+"""A SentencePiece model file (unigram or BPE) as a tokenizer that gives the same ids."""
 
 from typing import Any
 
@@ -27,11 +27,11 @@ _COMPOSING_MARKS = (
     r"\x{DCF}\x{DDF}\x{102E}\x{1B35}\x{3099}-\x{309A}\x{110BA}\x{11127}\x{1133E}\x{11357}"
     r"\x{114B0}\x{114BA}\x{114BD}\x{115AF}\x{11930}"
 )
-_FAIRSEQ_FIRST = ("<s>", "<pad>", "</s>", "<unk>")
+_FAIRSEQ_SPECIAL_TOKENS = ("<s>", "<pad>", "</s>", "<unk>")
 
 
 def read_sentencepiece(content: bytes, settings: Settings, *, name: str) -> Backend:
-    """Build a tokenizer from the content of a sentencepiece model, unigram or BPE.
+    """Build a tokenizer from the content of a SentencePiece model, unigram or BPE.
 
     Ids are the model's own, with one exception. A model that starts with `<unk> <s> </s>`, has no
     padding and does not fall back to bytes is numbered as fairseq does it (XLM-R, mBART): `<s>`
@@ -53,7 +53,7 @@ def read_sentencepiece(content: bytes, settings: Settings, *, name: str) -> Back
     pieces = [(piece.piece, piece.score) for piece in model.pieces]
     is_fairseq = _is_fairseq(model)
     if is_fairseq:
-        pieces = [*((text, 0.0) for text in _FAIRSEQ_FIRST), *pieces[3:], ("<mask>", 0.0)]
+        pieces = [*((text, 0.0) for text in _FAIRSEQ_SPECIAL_TOKENS), *pieces[3:], ("<mask>", 0.0)]
     extra = settings.values.get("extra_ids")
     if isinstance(extra, int):
         # T5's masks count backwards: the last piece of all is `<extra_id_0>`.

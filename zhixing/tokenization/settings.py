@@ -1,4 +1,4 @@
-"""What the JSON files beside a vocabulary say about it."""
+"""A tokenizer's settings: tokenizer_config.json, special_tokens_map.json, added_tokens.json."""
 
 import json
 from collections.abc import Mapping
@@ -21,12 +21,12 @@ CONFIG_FILE = "tokenizer_config.json"
 TOKENS_MAP_FILE = "special_tokens_map.json"
 ADDED_TOKENS_FILE = "added_tokens.json"
 
-_MATCHING = ("single_word", "lstrip", "rstrip", "normalized", "special")
+_MATCHING_OPTIONS = ("single_word", "lstrip", "rstrip", "normalized", "special")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The stated options of a tokenizer; what no file states is left out.
+    """The settings stated for a tokenizer; what no file states is left out.
 
     Args:
         values: `tokenizer_config.json`, with `special_tokens_map.json` laid over it.
@@ -41,7 +41,7 @@ class Settings:
     added: Mapping[int, AddedToken]
 
     def flag(self, name: str, usual: bool) -> bool:
-        """Give a switch, or what is usual where the files say nothing or null.
+        """Give a boolean setting, or what is usual where the files say nothing or null.
 
         Raises:
             TokenizerError: It is neither true, false nor null.
@@ -50,7 +50,7 @@ class Settings:
         return usual if value is None else value
 
     def optional_flag(self, name: str, usual: bool | None) -> bool | None:
-        """Give a switch that has three positions, or what is usual where the files are silent.
+        """Give a setting that is true, false or null, or what is usual where the files are silent.
 
         Raises:
             TokenizerError: It is neither true, false nor null.
@@ -64,7 +64,7 @@ class Settings:
 
     @property
     def max_length(self) -> int | None:
-        """Give the number of tokens that the files say the model takes, or `None`.
+        """Give `model_max_length`: how many tokens the files say the model takes, or `None`.
 
         The reference library writes 10^30 where it knows none. Older files say `max_len`.
         """
@@ -74,7 +74,7 @@ class Settings:
 
 
 def read_settings(folder: Path) -> Settings:
-    """Read the JSON files beside a vocabulary; each of them may be absent.
+    """Read a tokenizer's settings from the JSON files beside its vocabulary; each may be absent.
 
     Raises:
         FileError: A file cannot be read.
@@ -113,7 +113,7 @@ def read_text(path: Path) -> str:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Read a file.
+    """Read a file as bytes.
 
     Raises:
         FileError: It cannot be read.
@@ -168,7 +168,7 @@ def _flatten(value: object) -> list[Mapping[str, Any]]:
 
 
 def _added_token(value: Mapping[str, Any]) -> AddedToken:
-    options = {name: bool(value[name]) for name in _MATCHING if name in value}
+    options = {name: bool(value[name]) for name in _MATCHING_OPTIONS if name in value}
     return AddedToken(str(value["content"]), **{"special": True, "normalized": False, **options})
 
 

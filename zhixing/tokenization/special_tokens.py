@@ -1,4 +1,4 @@
-"""The roles that some tokens play, and the words Hugging Face's files use for them."""
+"""Special tokens by role (BOS, EOS, UNK, SEP, PAD, CLS, MASK), and Hugging Face's keys for them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -32,7 +32,7 @@ _USUAL_TEXTS = {
 
 @dataclass(frozen=True)
 class SpecialTokens:
-    """Texts of the tokens that are not words; a role that a tokenizer lacks is `None`.
+    """The texts of the special tokens; a role that a tokenizer lacks is `None`.
 
     One text may play several roles: in RoBERTa `<s>` starts a text and classifies it, and `</s>`
     ends and separates. Ids are asked of the `Tokenizer`.
@@ -92,7 +92,7 @@ class SpecialTokens:
 
 
 def from_hugging_face(values: Mapping[str, Any], *, where: str) -> SpecialTokens:
-    """Read the roles out of a `tokenizer_config.json` or `special_tokens_map.json`.
+    """Read the special tokens of a `tokenizer_config.json` or `special_tokens_map.json`.
 
     Args:
         values: The file's content; a token may be a text or an object with a `content`.
@@ -115,7 +115,7 @@ def from_hugging_face(values: Mapping[str, Any], *, where: str) -> SpecialTokens
 
 
 def token_text(value: object, *, where: str) -> str:
-    """Give the text of a token, which Hugging Face's files write in two ways.
+    """Give the text of a special token, which Hugging Face's files write in two ways.
 
     Raises:
         TokenizerError: It is neither a text nor an object with a `content`.
@@ -130,7 +130,7 @@ def token_text(value: object, *, where: str) -> str:
 
 
 def guess_special_tokens(is_piece: Callable[[str], bool]) -> SpecialTokens:
-    """Assign roles by their usual texts, where no file names them.
+    """Guess the special tokens by their usual texts, where no file names them.
 
     `<s>` and `</s>` classify and separate only in a vocabulary that has `<mask>`: encoders have
     one; translation and language models start and end with these tokens, and have none.
@@ -139,11 +139,11 @@ def guess_special_tokens(is_piece: Callable[[str], bool]) -> SpecialTokens:
         >>> guess_special_tokens({"[PAD]", "[UNK]", "[SEP]", "the"}.__contains__).separator
         '[SEP]'
     """
-    found: dict[str, Any] = {
+    texts_by_role: dict[str, Any] = {
         role: next((text for text in texts if is_piece(text)), None)
         for role, texts in _USUAL_TEXTS.items()
     }
-    guess = SpecialTokens(**found)
+    guess = SpecialTokens(**texts_by_role)
     if guess.mask == "<mask>":
         pair = SpecialTokens(classify=guess.start, separator=guess.end)
         return guess.or_else(pair)

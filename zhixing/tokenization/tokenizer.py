@@ -1,4 +1,4 @@
-"""Text to token ids and back, with the place of every token in the text."""
+"""The tokenizer: text to token ids and back, with the offsets of every token in the text."""
 
 import hashlib
 import json
@@ -16,13 +16,13 @@ from zhixing.errors import DataError, TokenizerError
 from zhixing.tokenization.special_tokens import HUGGING_FACE_KEYS, SpecialTokens
 
 # Ids that no vocabulary reaches: they mark the places of the two texts in a template.
-_FIRST, _SECOND = 2**32 - 2, 2**32 - 1
+_FIRST_ID, _SECOND_ID = 2**32 - 2, 2**32 - 1
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """The tokens of one text, without special tokens around it.
+    """The tokens of one text with their ids and offsets, without special tokens around it.
 
     Args:
         ids: One id a token.
@@ -40,7 +40,7 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Wrapped:
-    """One or two texts inside the model's template, ready for the model.
+    """Input ids and token types of one or two texts with their special tokens.
 
     Args:
         input_ids: The texts' ids with the special tokens around them.
@@ -60,7 +60,7 @@ class _Part(NamedTuple):
 
 
 class Tokenizer:
-    """Turn texts into ids, exactly as the reference library does, and never cut or pad them.
+    """Encode texts into token ids as the reference library does; never truncate or pad them.
 
     A special token that is spelled out in a text (`"[MASK]"`) becomes that token, as in the
     reference library; whoever reads texts of strangers can look for `special.texts()` in them.
@@ -125,7 +125,7 @@ class Tokenizer:
         self._pair = _template(backend, pair=True)
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
-        """Give the ids of many texts at once, on all cores, without special tokens.
+        """Encode many texts into token ids at once, on all cores, without special tokens.
 
         A text is never cut, and none that is empty has ids.
 
@@ -142,7 +142,7 @@ class Tokenizer:
         return [encoding.ids for encoding in encodings]
 
     def tokens(self, text: str) -> Tokens:
-        """Give the tokens of one text with their places, without special tokens.
+        """Give the tokens of one text with their offsets, without special tokens.
 
         Raises:
             DataError: The text holds a lone surrogate.
@@ -165,13 +165,13 @@ class Tokenizer:
         input_ids: list[int] = []
         token_type_ids: list[int] = []
         for fixed, text, token_type in self._single if pair is None else self._pair:
-            own = fixed if text is None else ids if text == 0 or pair is None else pair
-            input_ids += own
-            token_type_ids += [token_type] * len(own)
+            part_ids = fixed if text is None else ids if text == 0 or pair is None else pair
+            input_ids += part_ids
+            token_type_ids += [token_type] * len(part_ids)
         return Wrapped(input_ids, token_type_ids)
 
     def with_codes(self, codes: Sequence[str]) -> "Tokenizer":
-        """Give a tokenizer that also knows codes of languages, such as `>>fra<<`, each one token.
+        """Give a tokenizer that also knows language codes, such as `>>fra<<`, as special tokens.
 
         White space after a code belongs to it; decoding leaves codes out.
         """
@@ -182,7 +182,7 @@ class Tokenizer:
         return Tokenizer(backend, self.special, max_length=self.max_length)
 
     def with_only_end(self) -> "Tokenizer":
-        """Give a tokenizer of the same pieces that puts nothing but the end after a text.
+        """Give a tokenizer of the same pieces that adds only the end-of-sequence token to a text.
 
         Raises:
             TokenizerError: If there is no token for the end.
@@ -198,19 +198,19 @@ class Tokenizer:
         return Tokenizer(backend, self.special, max_length=self.max_length)
 
     def num_special(self, *, pair: bool) -> int:
-        """Count the tokens that `wrap` puts around one text, or around two."""
+        """Count the special tokens that `wrap` puts around one text, or around two."""
         return sum(len(part.fixed) for part in (self._pair if pair else self._single))
 
     @property
     def has_token_types(self) -> bool:
-        """Tell whether the model was trained to tell two texts apart by their types.
+        """Tell whether the model was trained to tell two texts apart by their token types.
 
         A tokenizer that classifies nothing numbers two texts, too, but its model knows no types.
         """
         return self.classify_id is not None and any(part.token_type for part in self._pair)
 
     def decode(self, ids: Sequence[int], *, keep_special: bool = False) -> str:
-        """Give the text that ids stand for, without special tokens unless they are asked for.
+        """Decode ids into text, without special tokens unless they are asked for.
 
         Byte-level tokenizers give back the very text; others what their normalizer left of it,
         with spaces at the usual places. Ids beyond the vocabulary have no text and add none: a
@@ -219,7 +219,7 @@ class Tokenizer:
         return str(self._backend.decode(list(ids), skip_special_tokens=not keep_special))
 
     def piece(self, token_id: int) -> str:
-        """Give the vocabulary's own spelling of one token.
+        """Give the piece of a token id: the vocabulary's own spelling.
 
         Raises:
             TokenizerError: No piece has this id.
@@ -233,7 +233,7 @@ class Tokenizer:
         return piece
 
     def piece_or_none(self, token_id: int) -> str | None:
-        """Give the vocabulary's own spelling of one token, `None` where no piece has this id."""
+        """Give the piece of a token id, `None` where no piece has this id."""
         piece: str | None = self._backend.id_to_token(token_id) if token_id >= 0 else None
         return piece
 
@@ -243,7 +243,7 @@ class Tokenizer:
         return token_id
 
     def to_json(self, *, pretty: bool = False) -> str:
-        """Write all that decides about ids as the content of a `tokenizer.json`."""
+        """Serialize all that decides about ids as the content of a `tokenizer.json`."""
         return str(self._backend.to_str(pretty=pretty))
 
     def fingerprint(self) -> str:
@@ -288,25 +288,25 @@ def refuse_surrogates(text: str, *, name: str, cause: BaseException | None = Non
     """
     if not isinstance(text, str):
         return
-    found = _SURROGATE.search(text)
-    if found is not None:
+    surrogate = _SURROGATE.search(text)
+    if surrogate is not None:
         raise DataError(
-            f"{name} has a lone surrogate, U+{ord(found.group()):04X}, at character"
-            f" {found.start()}, which is no character; replace it, for example with U+FFFD"
+            f"{name} has a lone surrogate, U+{ord(surrogate.group()):04X}, at character"
+            f" {surrogate.start()}, which is no character; replace it, for example with U+FFFD"
         ) from cause
 
 
 def _template(backend: tokenizers.Tokenizer, *, pair: bool) -> tuple[_Part, ...]:
     # A probe, rather than a reading of the serialized post-processor, knows every kind of
     # post-processor and every sequence of them.
-    probe = tokenizers.Tokenizer(WordLevel({"a": _FIRST, "b": _SECOND}, unk_token="a"))
+    probe = tokenizers.Tokenizer(WordLevel({"a": _FIRST_ID, "b": _SECOND_ID}, unk_token="a"))
     if backend.post_processor is not None:
         probe.post_processor = backend.post_processor
     encoding = probe.encode("a", "b") if pair else probe.encode("a")
     parts: list[_Part] = []
     for token_id, token_type in zip(encoding.ids, encoding.type_ids, strict=True):
-        if token_id >= _FIRST:
-            parts.append(_Part((), token_id - _FIRST, token_type))
+        if token_id >= _FIRST_ID:
+            parts.append(_Part((), token_id - _FIRST_ID, token_type))
         elif parts and parts[-1].text is None and parts[-1].token_type == token_type:
             parts[-1] = _Part((*parts[-1].fixed, token_id), None, token_type)
         else:

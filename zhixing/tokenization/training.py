@@ -1,4 +1,4 @@
-"""Learn a vocabulary from texts."""
+"""Train a tokenizer: learn a WordPiece, byte-level BPE or unigram vocabulary from texts."""
 
 import io
 from collections import Counter
@@ -20,10 +20,10 @@ from zhixing.tokenization.tokenizer import Tokenizer, refuse_surrogates
 
 Kind = Literal["wordpiece", "byte_bpe", "unigram"]
 
-_BERT = SpecialTokens(
+_BERT_ROLES = SpecialTokens(
     unknown="[UNK]", separator="[SEP]", padding="[PAD]", classify="[CLS]", mask="[MASK]"
 )
-_ROBERTA = SpecialTokens(
+_ROBERTA_ROLES = SpecialTokens(
     start="<s>",
     end="</s>",
     unknown="<unk>",
@@ -36,8 +36,8 @@ _BERT_PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 # fairseq's order; the mask, unlike the others, comes last of all.
 _ROBERTA_PIECES = ["<s>", "<pad>", "</s>", "<unk>"]
 # The same on every machine, as sums of floats depend on how many threads share them.
-_THREADS = 4
-_SILENT = 2
+_NUM_THREADS = 4
+_SILENT_LOG_LEVEL = 2
 
 
 def train_tokenizer(
@@ -49,7 +49,7 @@ def train_tokenizer(
     min_frequency: int = 2,
     only_ends: bool = False,
 ) -> Tokenizer:
-    """Learn a vocabulary of at most `vocab_size` pieces, special tokens among them.
+    """Train a tokenizer of at most `vocab_size` pieces, special tokens among them.
 
     Args:
         texts: Read once, one at a time.
@@ -140,9 +140,9 @@ def _word_pieces(
     backend.normalizer = normalizer
     backend.pre_tokenizer = words
     backend.decoder = decoders.WordPiece(prefix="##")
-    backend.post_processor = separator_template(_BERT, vocabulary)
+    backend.post_processor = separator_template(_BERT_ROLES, vocabulary)
     backend.add_special_tokens(_BERT_PIECES)
-    return Tokenizer(backend, _BERT)
+    return Tokenizer(backend, _BERT_ROLES)
 
 
 def _repeated(counts: Counter[str]) -> Iterator[str]:
@@ -188,8 +188,8 @@ def _unigram(texts: _Checked, vocab_size: int, lowercase: bool, min_frequency: i
             normalization_rule_name="nmt_nfkc_cf" if lowercase else "nmt_nfkc",
             # Longer ones are left out without a word; this is the most that it takes.
             max_sentence_length=2**30,
-            num_threads=_THREADS,
-            minloglevel=_SILENT,
+            num_threads=_NUM_THREADS,
+            minloglevel=_SILENT_LOG_LEVEL,
         )
     except RuntimeError as error:
         raise ConfigError(
@@ -197,11 +197,11 @@ def _unigram(texts: _Checked, vocab_size: int, lowercase: bool, min_frequency: i
             f" {str(error).rpartition('] ')[2]}; choose more, or kind='byte_bpe', which spells"
             " every character with 256"
         ) from error
-    settings = Settings({}, _ROBERTA, {}, {})
+    settings = Settings({}, _ROBERTA_ROLES, {}, {})
     return _with_mask(read_sentencepiece(model.getvalue(), settings, name="the learned model"))
 
 
 def _with_mask(backend: Backend) -> Tokenizer:
     backend.add_special_tokens([AddedToken(text, normalized=False) for text in _ROBERTA_PIECES])
     backend.add_special_tokens([AddedToken("<mask>", lstrip=True, normalized=False)])
-    return Tokenizer(backend, _ROBERTA)
+    return Tokenizer(backend, _ROBERTA_ROLES)

@@ -1,4 +1,4 @@
-"""The mean of a run's weights over the points it passed near its end."""
+"""Weight averaging (checkpoint averaging, SWA) over points near the end of a run."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from zhixing.models.transformer import Transformer
 
 
 def marks(total: int, *, points: int, share: float) -> frozenset[int]:
-    """Say after which steps the weights are taken into the mean.
+    """Give the steps after which the weights are taken into the average.
 
     Args:
         total: Steps of the whole run.
@@ -24,7 +24,7 @@ def marks(total: int, *, points: int, share: float) -> frozenset[int]:
 
 
 class WeightMean:
-    """Hold the mean of a model's trained weights; each point counts alike.
+    """Average a model's trained weights; each point counts alike.
 
     Source:
         Vaswani et al. 2017, "Attention is all you need", section 6.1 (the last checkpoints are

@@ -1,4 +1,4 @@
-"""Data-parallel training under torchrun: what ranks tell each other."""
+"""Data-parallel training (as DDP) under torchrun: all-reduce of gradients between ranks."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,7 +11,7 @@ from torch import Tensor, distributed
 
 @dataclass(frozen=True)
 class Ranks:
-    """Say which of how many processes this is.
+    """The rank of this process and the world size.
 
     Attributes:
         rank: From 0.
@@ -33,7 +33,7 @@ class Ranks:
         return list(rows[self.rank :: self.world])
 
     def summed(self, values: Sequence[float]) -> list[float]:
-        """Sum numbers over all ranks."""
+        """Sum numbers over all ranks (all-reduce)."""
         if self.world == 1:
             return list(values)
         tensor = torch.tensor(values, dtype=torch.float64)
@@ -41,7 +41,7 @@ class Ranks:
         return tensor.tolist()
 
     def sum_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
-        """Sum the gradients over all ranks, in one message.
+        """Sum the gradients over all ranks, in one all-reduce.
 
         Every loss was divided by the targets of the whole step before, so that the sum is what
         one process would have computed.
@@ -58,7 +58,7 @@ class Ranks:
             _grad(parameter).copy_(part.view_as(parameter))
 
     def agreed(self, value: float) -> float:
-        """Give every rank the first one's number."""
+        """Give every rank the first one's number (broadcast)."""
         if self.world == 1:
             return value
         tensor = torch.tensor([value], dtype=torch.float64)
@@ -66,7 +66,7 @@ class Ranks:
         return float(tensor[0])
 
     def wait(self) -> None:
-        """Wait until every rank has come here."""
+        """Wait until every rank has come here (barrier)."""
         if self.world > 1:
             distributed.barrier()
 
@@ -79,7 +79,7 @@ def _grad(parameter: torch.nn.Parameter) -> Tensor:
 
 @contextmanager
 def joined_ranks() -> Iterator[Ranks]:
-    """Join the group that torchrun has set up; one process alone where it has not."""
+    """Join the process group that torchrun has set up; one process alone where it has not."""
     if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
         yield Ranks()
         return

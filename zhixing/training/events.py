@@ -1,4 +1,4 @@
-"""What a training run tells whoever watches it."""
+"""Events of a training run: step, evaluation, snapshot, end."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

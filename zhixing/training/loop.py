@@ -1,4 +1,4 @@
-"""The one training loop. It knows of a task only that it has examples, batches and a loss."""
+"""The training loop: gradient accumulation, clipping, step. It knows of a task only its loss."""
 
 import math
 import time
@@ -27,13 +27,13 @@ from zhixing.training.schedules import rate_factor
 from zhixing.training.snapshot import LoopState, Snapshot, Snapshots, moments_of, restore_moments
 
 # A loss so many times the first one's is taken for an explosion, not for noise.
-EXPLOSION = 50.0
-STOPPED = "it was asked to stop"
+MAX_LOSS_RATIO = 50.0
+ASKED_TO_STOP = "it was asked to stop"
 
 
 @dataclass(frozen=True)
 class Run:
-    """All that a training needs.
+    """All that a training run needs.
 
     Attributes:
         model: On `device`, with adapters and frozen parts already as they should be.
@@ -69,17 +69,17 @@ def plan_steps(run: Run) -> tuple[int, int]:
     """Count the steps of the whole run and of its first epoch."""
     sizes = [example.num_tokens for example in run.examples]
     config = run.config
-    whole, part = divmod(config.epochs, 1.0)
+    epochs, rest = divmod(config.epochs, 1.0)
     counts = [
         len(epoch_batches(sizes, run.batching, seed=config.seed, epoch=epoch))
-        for epoch in range(int(whole) + (part > 0))
+        for epoch in range(int(epochs) + (rest > 0))
     ]
-    total = sum(counts[: int(whole)]) + (math.ceil(part * counts[-1]) if part else 0)
+    total = sum(counts[: int(epochs)]) + (math.ceil(rest * counts[-1]) if rest else 0)
     return (min(total, config.max_steps) if config.max_steps else total), counts[0]
 
 
 def train(run: Run, *, start: Snapshot | None = None) -> Iterator[Event]:
-    """Train, telling what happens; the model is changed in place.
+    """Run the training loop, yielding events; the model is changed in place.
 
     Killed at any moment and begun again from its newest snapshot, a run ends with the same bits,
     on the same machine, thread count and version of torch.
@@ -124,7 +124,7 @@ class _Loop:
         self.last_save = time.monotonic()
         self.last_path: Path | None = None
         if start is not None and run.snapshots is not None:
-            self.last_path = run.snapshots.place(start.state.step)
+            self.last_path = run.snapshots.folder_of(start.state.step)
 
     def steps(self) -> Iterator[Event]:
         sizes = [example.num_tokens for example in self.run.examples]
@@ -143,7 +143,7 @@ class _Loop:
                 if self._is_time_to_save(stop):
                     yield self._save()
                 if stop:
-                    yield Ended(self.state.step, stop, is_stopped=stop == STOPPED)
+                    yield Ended(self.state.step, stop, is_stopped=stop == ASKED_TO_STOP)
                     return
             self.state = replace(self.state, epoch=self.state.epoch + 1, batch=0)
         yield Ended(self.state.step, "it was complete before")
@@ -227,7 +227,7 @@ class _Loop:
 
     def _check(self, loss: float, norm: float, rows: Sequence[int]) -> None:
         first = self.state.first_loss
-        limit = math.inf if first is None else EXPLOSION * max(first, 1.0)
+        limit = math.inf if first is None else MAX_LOSS_RATIO * max(first, 1.0)
         if math.isfinite(loss) and math.isfinite(norm) and loss <= limit:
             return
         numbers = [self.run.examples[row].row for row in rows[:16]]
@@ -269,7 +269,7 @@ class _Loop:
         if self._is_worse_too_often():
             return f"{self.state.worse} evaluations in a row brought nothing better"
         if self.run.ranks.agreed(float(self.run.should_stop())):
-            return STOPPED
+            return ASKED_TO_STOP
         return ""
 
     def _is_worse_too_often(self) -> bool:

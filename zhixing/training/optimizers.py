@@ -1,4 +1,4 @@
-"""AdamW over a model's parameters, and a dense embedding gradient that is cheap to clear."""
+"""AdamW with parameter groups, gradient clipping, layer freezing, a cheap embedding gradient."""
 
 import math
 from collections.abc import Iterable
@@ -12,11 +12,11 @@ from zhixing.errors import ConfigError
 from zhixing.models.transformer import Transformer
 from zhixing.training.config import TrainingConfig
 
-HEADS = ("pooler.", "classification.", "vocabulary.", "next_token.")
+HEAD_PREFIXES = ("pooler.", "classification.", "vocabulary.", "next_token.")
 
 
 def layer_of(name: str, num_layers: int) -> int:
-    """Tell how high a parameter lies: 0 for the embeddings, then the blocks, then the head.
+    """Give the layer of a parameter: 0 for the embeddings, then the blocks, then the head.
 
     A decoder's blocks lie above the encoder's, of which there are `num_layers`.
 
@@ -38,14 +38,14 @@ def decays(name: str, parameter: nn.Parameter) -> bool:
 
 
 def parameter_groups(model: Transformer, config: TrainingConfig) -> list[dict[str, Any]]:
-    """Part the trained parameters by rate and decay; each group carries its rate's factor."""
+    """Make parameter groups by learning rate and weight decay, each with its rate's factor."""
     top = model.config.encoder_layers + model.config.decoder_layers + 1
     groups: dict[tuple[float, float], dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
         factor = config.layer_rate_decay ** (top - layer_of(name, model.config.encoder_layers))
-        if name.startswith(HEADS):
+        if name.startswith(HEAD_PREFIXES):
             factor *= config.head_rate_factor
         decay = config.weight_decay if decays(name, parameter) else 0.0
         group = groups.setdefault(
@@ -56,7 +56,7 @@ def parameter_groups(model: Transformer, config: TrainingConfig) -> list[dict[st
 
 
 def make_optimizer(model: Transformer, config: TrainingConfig) -> torch.optim.AdamW:
-    """Make the optimizer of a run.
+    """Make the AdamW optimizer of a run.
 
     Source:
         Loshchilov & Hutter 2019, "Decoupled weight decay regularization", arXiv:1711.05101,
@@ -72,7 +72,7 @@ def make_optimizer(model: Transformer, config: TrainingConfig) -> torch.optim.Ad
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Set the rate of every group, each by its own factor."""
+    """Set the learning rate of every parameter group, each by its own factor."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group["factor"]
 
@@ -131,7 +131,7 @@ class EmbeddingGradient:
 
 
 class Gradients:
-    """Clear, measure and clip the gradients of a model."""
+    """Zero, measure and clip the gradients of a model."""
 
     def __init__(self, model: Transformer, *, keeps_rows: bool) -> None:
         table = model.embedding.tokens
@@ -151,8 +151,8 @@ class Gradients:
         if self.table is not None:
             self.table.clear()
 
-    def clip(self, longest: float) -> float:
-        """Shorten the gradient to at most `longest`, if that is above 0.
+    def clip(self, max_norm: float) -> float:
+        """Clip the gradient norm to at most `max_norm`, if that is above 0.
 
         Returns:
             The norm before.
@@ -165,10 +165,10 @@ class Gradients:
         if self.table is not None:
             squares.append(self.table.norm_squared())
         norm = math.sqrt(sum(squares))
-        if 0.0 < longest < norm and math.isfinite(norm):
-            torch._foreach_mul_(given, longest / norm)
+        if 0.0 < max_norm < norm and math.isfinite(norm):
+            torch._foreach_mul_(given, max_norm / norm)
             if self.table is not None:
-                self.table.scale(longest / norm)
+                self.table.scale(max_norm / norm)
         return norm
 
     def release(self) -> None:
@@ -178,7 +178,7 @@ class Gradients:
 
 
 def freeze(model: Transformer, config: TrainingConfig) -> None:
-    """Take parameters out of training: the embedding, the lowest layers.
+    """Freeze parameters: the embedding, the lowest layers.
 
     Raises:
         ConfigError: If the model has fewer layers than are to be frozen.
@@ -198,5 +198,5 @@ def freeze(model: Transformer, config: TrainingConfig) -> None:
 
 
 def count(parameters: Iterable[nn.Parameter]) -> int:
-    """Count the numbers in some parameters."""
+    """Count the elements of some parameters."""
     return sum(parameter.numel() for parameter in parameters)

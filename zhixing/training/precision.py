@@ -1,14 +1,14 @@
-"""The loss scale that float16 needs; without float16 it is one and does nothing."""
+"""Loss scaling for float16 mixed precision; without float16 the scale is 1 and does nothing."""
 
 import math
 
 import torch
 
-FIRST, GROWTH_STEPS, FACTOR = 65536.0, 2000, 2.0
+INITIAL_SCALE, SCALE_GROWTH_STEPS, SCALE_FACTOR = 65536.0, 2000, 2.0
 
 
 class LossScale:
-    """Keep small float16 gradients from vanishing, by scaling the loss.
+    """A dynamic loss scale, as a GradScaler: small float16 gradients do not vanish.
 
     A step whose gradient overflows is left out and the scale halved; after 2,000 good steps it is
     doubled.
@@ -19,7 +19,7 @@ class LossScale:
 
     def __init__(self, *, is_needed: bool) -> None:
         self.is_needed = is_needed
-        self.value = FIRST if is_needed else 1.0
+        self.value = INITIAL_SCALE if is_needed else 1.0
         self.growth = 0
 
     def accepts(self, norm: float) -> bool:
@@ -37,15 +37,15 @@ class LossScale:
         torch._foreach_div_(grads, self.value)
 
     def update(self, norm: float) -> None:
-        """Learn from a step."""
+        """Adapt the scale after a step: halve it on overflow, double it after good steps."""
         if not self.is_needed:
             return
         if not math.isfinite(norm):
-            self.value, self.growth = max(self.value / FACTOR, 1.0), 0
+            self.value, self.growth = max(self.value / SCALE_FACTOR, 1.0), 0
             return
         self.growth += 1
-        if self.growth >= GROWTH_STEPS:
-            self.value, self.growth = self.value * FACTOR, 0
+        if self.growth >= SCALE_GROWTH_STEPS:
+            self.value, self.growth = self.value * SCALE_FACTOR, 0
 
     def restore(self, value: float, growth: int) -> None:
         """Go on from a snapshot."""

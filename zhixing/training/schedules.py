@@ -1,4 +1,4 @@
-"""How the learning rate runs over a training."""
+"""Learning-rate schedules with linear warm-up: linear, cosine, inverse square root, constant."""
 
 import math
 
@@ -6,7 +6,7 @@ from zhixing.training.config import Schedule
 
 
 def rate_factor(step: int, *, total: int, warmup: int, schedule: Schedule) -> float:
-    """Give the factor on the highest rate, for a step counted from 0.
+    """Give the learning-rate factor (warm-up, then decay) of a step counted from 0.
 
     It rises linearly over the warm-up and then falls to zero at `total`, in a line or as half a
     cosine; "inverse_sqrt" falls by the inverse root of the step and needs no end; "constant" stays.

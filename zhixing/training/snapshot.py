@@ -1,4 +1,4 @@
-"""Snapshots: a run's whole state at a step boundary, atomic, checksummed, bounded in number."""
+"""Training checkpoints (snapshots): a run's whole state, atomic, checksummed, bounded in number."""
 
 import platform
 import shutil
@@ -20,7 +20,7 @@ from zhixing.checkpoints.files import (
 )
 from zhixing.errors import CheckpointError, FileError
 
-MODEL, OPTIMIZER, MEAN, STATE, SUMS = (
+MODEL_FILE, OPTIMIZER_FILE, MEAN_FILE, STATE_FILE, CHECKSUMS_FILE = (
     "model.safetensors",
     "optimizer.safetensors",
     "mean.safetensors",
@@ -31,7 +31,7 @@ MODEL, OPTIMIZER, MEAN, STATE, SUMS = (
 
 @dataclass(frozen=True)
 class LoopState:
-    """Where a run stands: after `step` steps, `batch` batches into `epoch`.
+    """The training loop's position: after `step` steps, `batch` batches into `epoch`.
 
     Attributes:
         step: Optimizer steps done.
@@ -64,7 +64,7 @@ class LoopState:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A run's state as read from a disk."""
+    """A training checkpoint as read from disk: loop state, weights, optimizer moments."""
 
     state: LoopState
     weights: dict[str, Tensor]
@@ -74,7 +74,7 @@ class Snapshot:
 
 
 def machine_facts() -> dict[str, Any]:
-    """Tell what a bit-identical resume depends on."""
+    """Give the facts of this machine that a bit-identical resume depends on."""
     return {
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
@@ -85,7 +85,7 @@ def machine_facts() -> dict[str, Any]:
 
 
 def moments_of(optimizer: torch.optim.Optimizer, names: Mapping[Tensor, str]) -> dict[str, Tensor]:
-    """Give the optimizer's state by parameter name."""
+    """Give the optimizer's state dict (Adam's moments) by parameter name."""
     return {
         f"{names[parameter]}|{key}": value
         for parameter, state in optimizer.state.items()
@@ -101,12 +101,12 @@ def restore_moments(
     for key, value in moments.items():
         name, _, part = key.rpartition("|")
         parameter = by_name[name]
-        place = parameter.device if part != "step" else value.device
-        optimizer.state[parameter][part] = value.to(place)
+        device = parameter.device if part != "step" else value.device
+        optimizer.state[parameter][part] = value.to(device)
 
 
 class Snapshots:
-    """Write, find and read the snapshots of one run folder.
+    """Write, find and read the snapshots (training checkpoints) of one run folder.
 
     Args:
         folder: Holds one folder a snapshot, named after its step.
@@ -125,22 +125,22 @@ class Snapshots:
         mean: Mapping[str, Tensor],
     ) -> Path:
         """Write a snapshot, whole or not at all, then remove the oldest beyond `keep`."""
-        place = self.place(state.step)
+        path = self.folder_of(state.step)
         # One that is there already was found damaged: the run has gone on from an older one.
-        shutil.rmtree(place, ignore_errors=True)
-        with whole_folder(place) as folder:
-            write_tensors(folder / MODEL, weights, {})
-            write_tensors(folder / OPTIMIZER, moments, {})
+        shutil.rmtree(path, ignore_errors=True)
+        with whole_folder(path) as folder:
+            write_tensors(folder / MODEL_FILE, weights, {})
+            write_tensors(folder / OPTIMIZER_FILE, moments, {})
             if mean:
-                write_tensors(folder / MEAN, mean, {})
-            write_json(folder / STATE, {"state": asdict(state), "machine": machine_facts()})
-            names = sorted(path.name for path in folder.iterdir())
-            write_json(folder / SUMS, {name: sha256_of(folder / name) for name in names})
+                write_tensors(folder / MEAN_FILE, mean, {})
+            write_json(folder / STATE_FILE, {"state": asdict(state), "machine": machine_facts()})
+            names = sorted(file.name for file in folder.iterdir())
+            write_json(folder / CHECKSUMS_FILE, {name: sha256_of(folder / name) for name in names})
         for old in self.all()[: -self.keep]:
             shutil.rmtree(old)
-        return place
+        return path
 
-    def place(self, step: int) -> Path:
+    def folder_of(self, step: int) -> Path:
         """Name the folder of a step's snapshot."""
         return self.folder / f"step-{step:08d}"
 
@@ -169,21 +169,21 @@ def read_snapshot(folder: Path) -> Snapshot:
     Raises:
         CheckpointError: If a file is absent or is not what was written.
     """
-    sums = read_json(folder / SUMS)
-    for name in sorted({MODEL, OPTIMIZER, STATE, *sums}):
+    sums = read_json(folder / CHECKSUMS_FILE)
+    for name in sorted({MODEL_FILE, OPTIMIZER_FILE, STATE_FILE, *sums}):
         if not (folder / name).is_file():
             raise CheckpointError(f"{name} is missing")
         if sha256_of(folder / name) != sums.get(name):
             raise CheckpointError(f"{name} is not what was written: its SHA-256 differs")
-    values = read_json(folder / STATE)
+    values = read_json(folder / STATE_FILE)
     known = {field.name for field in fields(LoopState)}
     if set(values["state"]) != known:
-        raise CheckpointError(f"{STATE} was written by another version")
+        raise CheckpointError(f"{STATE_FILE} was written by another version")
     return Snapshot(
         LoopState(**values["state"]),
-        read_tensors(folder / MODEL),
-        read_tensors(folder / OPTIMIZER),
-        read_tensors(folder / MEAN) if MEAN in sums else {},
+        read_tensors(folder / MODEL_FILE),
+        read_tensors(folder / OPTIMIZER_FILE),
+        read_tensors(folder / MEAN_FILE) if MEAN_FILE in sums else {},
         values["machine"],
     )
 

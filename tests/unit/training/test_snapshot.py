@@ -40,7 +40,7 @@ def flip(path: Path) -> None:
 
 def test_what_was_written_is_read_back_to_the_last_bit(tmp_path: Path) -> None:
     path = write(Snapshots(tmp_path, keep=2), 7)
-    assert path == Snapshots(tmp_path, keep=2).place(7)
+    assert path == Snapshots(tmp_path, keep=2).folder_of(7)
     found = read_snapshot(path)
     assert found.state == LoopState(step=7, epoch=1, batch=2, best=0.5, first_loss=0.1 + 0.2)
     assert torch.equal(found.weights["a"], torch.full((3,), 7.0))

@@ -1,1 +1,1 @@
-"""What is wrong with data before anyone trains on it: files, labelled rows, pairs."""
+"""Data validation before training: what is wrong with files, labelled rows, pairs."""

@@ -1,4 +1,4 @@
-"""What is wrong with a file as it lies on the disk, before it is read as a table."""
+"""File checks: encoding, line ends, fields and quotes, before a file is read as a table."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,13 +16,13 @@ from zhixing.data.sources import (
 from zhixing.errors import DataError
 
 # No sentence or review is this long; a line that is has mostly swallowed its neighbours.
-_LONG_LINE = 100_000
+_LONG_LINE_BYTES = 100_000
 
-_UNREADABLE = ("not_text", "not_utf8", "nul_bytes")
+_UNREADABLE_KINDS = ("not_text", "not_utf8", "nul_bytes")
 
 
 def examine_file(path: str | Path, *, format: str | None = None) -> list[Finding]:
-    """Look through the bytes, lines and fields of a file, and tell all that is wrong at once.
+    """Check the bytes, lines and fields of a file, and tell all that is wrong at once.
 
     Reading stops at the first fault of most kinds; this goes on, so that a file can be mended in
     one go: bytes that are not UTF-8, NUL bytes, byte order marks, mixed line ends, very long
@@ -49,7 +49,7 @@ def examine_file(path: str | Path, *, format: str | None = None) -> list[Finding
     if form == "parquet":
         return []
     findings = _line_findings(path)
-    if not any(finding.kind in _UNREADABLE for finding in findings):
+    if not any(finding.kind in _UNREADABLE_KINDS for finding in findings):
         findings += _row_findings(path, form)
     order = ("error", "warning", "note")
     return sorted(findings, key=lambda finding: order.index(finding.severity))
@@ -69,7 +69,7 @@ class _Lines:
         if number == 1 and raw.startswith(UTF8_MARK):
             self.tally.add("byte_order_mark", 1)
         self.tally.add("crlf" if raw.endswith(b"\r\n") else "lf", number)
-        if len(raw) > _LONG_LINE:
+        if len(raw) > _LONG_LINE_BYTES:
             self.tally.add("long_lines", number)
         if b"\0" in raw:
             self.tally.add("nul_bytes", number)
@@ -122,7 +122,7 @@ def _line_findings(path: Path) -> list[Finding]:
         *tally.finding(
             "long_lines",
             "warning",
-            f"longer than {_LONG_LINE:,} bytes",
+            f"longer than {_LONG_LINE_BYTES:,} bytes",
             "look whether a quote is open or line ends are missing",
             verb="are",
         ),

@@ -1,4 +1,4 @@
-"""Findings of an examination, and the marks that earlier programs leave in texts."""
+"""Findings of a data check, and the marks of damage: mojibake, HTML, control characters."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -9,7 +9,7 @@ from zhixing.data.wording import counted, numbered
 
 Severity = Literal["error", "warning", "note"]
 
-_ROWS_KEPT = 20
+_MAX_ROWS_KEPT = 20
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Tally:
     def add(self, kind: str, row: int) -> None:
         """Count one row."""
         first = self.rows.setdefault(kind, [])
-        if len(first) < _ROWS_KEPT:
+        if len(first) < _MAX_ROWS_KEPT:
             first.append(row)
         self.counts[kind] = self.counts.get(kind, 0) + 1
 
@@ -85,7 +85,7 @@ class Tally:
 
 
 def text_marks(text: str) -> list[str]:
-    r"""Name the marks that wrong decoding or half-done cleaning have left in a text.
+    r"""Name the marks of damage in a text: mojibake, HTML entities and tags, control characters.
 
     Example:
         >>> text_marks("cafÃ© &amp; bar"), text_marks("café & bar")

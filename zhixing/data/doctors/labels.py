@@ -1,4 +1,4 @@
-"""What is wrong with a table, before anyone trains on it."""
+"""Checks of labelled rows: duplicates, conflicts, class imbalance, leakage into validation."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -12,13 +12,13 @@ from zhixing.data.wording import counted, quoted
 from zhixing.errors import DataError
 
 # Fewer examples of a label than this teach a small model next to nothing.
-_FEW_EXAMPLES = 8
+_MIN_EXAMPLES = 8
 
 # Worst first.
 SEVERITIES = ("error", "warning", "note")
 
 # Classes this unequal make accuracy a poor score: always naming the largest gives 91 % and more.
-_IMBALANCE = 10
+_IMBALANCE_RATIO = 10
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def examine(
     count_tokens: Callable[[Sequence[str]], list[int]] | None = None,
     max_length: int | None = None,
 ) -> Examination:
-    """Look through a table for all that would spoil training or make its scores untrue.
+    """Check labelled rows for all that would spoil training or make scores untrue.
 
     It raises nothing about the rows: blanks, duplicates, contradictions, leaks into validation,
     labels that are rare, alike or unknown, and damaged texts all become findings. So read the
@@ -153,12 +153,12 @@ def _label_findings(table: Table) -> list[Finding]:
 
 
 def _rare_labels(counts: dict[str, int]) -> list[Finding]:
-    rare = [label for label, count in counts.items() if count < _FEW_EXAMPLES]
+    rare = [label for label, count in counts.items() if count < _MIN_EXAMPLES]
     if not rare:
         return []
     verb = "has" if len(rare) == 1 else "have"
     message = (
-        f"{counted(len(rare), 'label')} {verb} fewer than {_FEW_EXAMPLES} rows ({quoted(rare)})"
+        f"{counted(len(rare), 'label')} {verb} fewer than {_MIN_EXAMPLES} rows ({quoted(rare)})"
     )
     remedy = "add rows of these labels, or merge them into others"
     return [Finding("few_examples", "warning", message, [], len(rare), remedy)]
@@ -166,7 +166,7 @@ def _rare_labels(counts: dict[str, int]) -> list[Finding]:
 
 def _imbalance(counts: dict[str, int], table: Table) -> list[Finding]:
     largest, smallest = (pick(counts, key=lambda k: counts[k]) for pick in (max, min))
-    if counts[largest] < _IMBALANCE * counts[smallest]:
+    if counts[largest] < _IMBALANCE_RATIO * counts[smallest]:
         return []
     message = (
         f'"{largest}" has {counts[largest]:,} of {len(table):,} rows and "{smallest}" '

@@ -1,4 +1,4 @@
-"""What is wrong with pairs of texts, before anyone trains a translator on them."""
+"""Checks of a parallel corpus: copies, length ratios, misalignment, language, leakage."""
 
 import re
 from collections import Counter
@@ -18,27 +18,27 @@ from zhixing.errors import DataError
 
 # A target this many times longer, or shorter, than its source would be at the table's own ratio is
 # rarely the translation of that source alone.
-ODD_RATIO = 2.5
+MAX_LENGTH_RATIO = 2.5
 
 # Shorter texts vary too much: "Go!" is "Partez maintenant !".
-ENOUGH_CHARACTERS = 24
+MIN_RATIO_CHARACTERS = 24
 
 # Sides are told apart by three letters in a row, as counted in the table itself: fewer
 # texts than this, or a text of fewer letters, say too little.
-ENOUGH_TEXTS = 200
-ENOUGH_LETTERS = 20
+MIN_LANGUAGE_TEXTS = 200
+MIN_LANGUAGE_LETTERS = 20
 
 # By how much, a letter, a text has to look more like the other side's.
-CLEARLY = 0.25
+MIN_LANGUAGE_MARGIN = 0.25
 
 # Rows whose lengths are compared with those of targets some rows away, to find lines that slipped;
 # the correlation of well-aligned sentences is about 0.9, that of others 0.
-BLOCK = 200
-SLIPS = (0, -1, 1, -2, 2)
-STRONG, WEAK = 0.5, 0.25
+SLIP_BLOCK = 200
+SLIP_STEPS = (0, -1, 1, -2, 2)
+MIN_SLIP_CORRELATION, MAX_SLIPPED_CORRELATION = 0.5, 0.25
 
 _NUMBER = re.compile(r"\d+")
-_BUT_LETTERS = re.compile(r"[\W\d_]+")
+_NON_LETTERS = re.compile(r"[\W\d_]+")
 
 
 def examine_pairs(
@@ -48,7 +48,7 @@ def examine_pairs(
     count_tokens: Callable[[Sequence[str]], list[int]] | None = None,
     max_length: int | None = None,
 ) -> Examination:
-    """Look through pairs for all that would spoil a translator or make its scores untrue.
+    """Check sentence pairs for all that would spoil a translator or make its scores untrue.
 
     It raises nothing about the rows: blank sides, copies, odd lengths, other numbers, sides in the
     other language, lines that slipped, repeats and leaks all become findings. What it needs to know
@@ -67,8 +67,8 @@ def examine_pairs(
     """
     if table.targets is None:
         raise DataError(f"{table.source} has no targets; name their column with --target COLUMN")
-    whole = [i for i, pair in enumerate(_pairs(table)) if not any(is_blank(text) for text in pair)]
-    sound = table.select(whole)
+    rows = [i for i, pair in enumerate(_pairs(table)) if not any(is_blank(text) for text in pair)]
+    sound = table.select(rows)
     sides = [
         measure_lengths(side, count_tokens, max_length) for side in (table.texts, table.targets)
     ]
@@ -125,7 +125,7 @@ def _repeat_findings(table: Table) -> list[Finding]:
         seen.add(key)
     variants = Counter(source for source, _ in seen)
     many = [source for source, count in variants.items() if count > 1]
-    found = tally.finding(
+    findings = tally.finding(
         "duplicate_pairs",
         "note",
         "an earlier pair",
@@ -136,14 +136,14 @@ def _repeat_findings(table: Table) -> list[Finding]:
         number = counted(len(many), "source")
         verb = "has" if len(many) == 1 else "have"
         message = f"{number} {verb} more than one target, as sentences may be said in several ways"
-        found.append(Finding("several_targets", "note", message, [], len(many)))
-    return found
+        findings.append(Finding("several_targets", "note", message, [], len(many)))
+    return findings
 
 
 def _copy_findings(table: Table) -> list[Finding]:
     tally = Tally()
     for row, (source, target) in zip(table.rows, _keys(table), strict=True):
-        if source == target and len(source.split()) > 2 and _BUT_LETTERS.sub("", source):
+        if source == target and len(source.split()) > 2 and _NON_LETTERS.sub("", source):
             tally.add("copied_sources", row)
     return tally.finding(
         "copied_sources",
@@ -157,7 +157,7 @@ def _length_findings(table: Table) -> list[Finding]:
     ratios = [
         log(len(target) / len(source))
         for source, target in _pairs(table)
-        if len(source) >= ENOUGH_CHARACTERS
+        if len(source) >= MIN_RATIO_CHARACTERS
     ]
     if not ratios:
         return []
@@ -165,14 +165,14 @@ def _length_findings(table: Table) -> list[Finding]:
     tally = Tally()
     for row, (source, target) in zip(table.rows, _pairs(table), strict=True):
         expected = usual * len(source)
-        if max(expected, len(target)) < ENOUGH_CHARACTERS:
+        if max(expected, len(target)) < MIN_RATIO_CHARACTERS:
             continue
-        if not 1 / ODD_RATIO <= (len(target) + 4) / (expected + 4) <= ODD_RATIO:
+        if not 1 / MAX_LENGTH_RATIO <= (len(target) + 4) / (expected + 4) <= MAX_LENGTH_RATIO:
             tally.add("odd_lengths", row)
     return tally.finding(
         "odd_lengths",
         "warning",
-        f"a target over {ODD_RATIO:g} times longer or shorter than the usual {usual:.2f} "
+        f"a target over {MAX_LENGTH_RATIO:g} times longer or shorter than the usual {usual:.2f} "
         f"characters for one of its source",
         "look whether it is the translation of that source, and of no more",
     )
@@ -199,18 +199,20 @@ def _slip_findings(table: Table) -> list[Finding]:
     sources, targets = (
         numpy.log([len(text) for text in side]) for side in (table.texts, table.targets or [])
     )
-    for start in range(0, len(table) - BLOCK + 1, BLOCK):
+    for start in range(0, len(table) - SLIP_BLOCK + 1, SLIP_BLOCK):
         alike = {
-            step: _correlation(sources[start : start + BLOCK], targets[start + step :][:BLOCK])
-            for step in SLIPS
+            step: _correlation(
+                sources[start : start + SLIP_BLOCK], targets[start + step :][:SLIP_BLOCK]
+            )
+            for step in SLIP_STEPS
             if start + step >= 0
         }
         step = max(alike, key=lambda step: alike[step])
-        if step == 0 or alike[step] < STRONG or alike[0] > WEAK:
+        if step == 0 or alike[step] < MIN_SLIP_CORRELATION or alike[0] > MAX_SLIPPED_CORRELATION:
             continue
         where = "below" if step > 0 else "above"
         message = (
-            f"in rows {table.rows[start]} to {table.rows[start + BLOCK - 1]} targets stand "
+            f"in rows {table.rows[start]} to {table.rows[start + SLIP_BLOCK - 1]} targets stand "
             f"{counted(abs(step), 'row')} {where} their sources, as their lengths show "
             f"(correlation {alike[step]:.2f} there, {alike[0]:.2f} where they stand)"
         )
@@ -222,14 +224,14 @@ def _slip_findings(table: Table) -> list[Finding]:
 
 def _correlation(a: Any, b: Any) -> float:
     a = a[: len(b)]
-    if len(a) < BLOCK // 2 or not a.std() or not b.std():
+    if len(a) < SLIP_BLOCK // 2 or not a.std() or not b.std():
         return 0.0
     return float(numpy.corrcoef(a, b)[0, 1])
 
 
 def _language_findings(table: Table) -> list[Finding]:
     """Find sides that look like the other side's language, by the letters of the table itself."""
-    if len(table) < ENOUGH_TEXTS:
+    if len(table) < MIN_LANGUAGE_TEXTS:
         return []
     counts: list[Counter[str]] = [Counter(), Counter()]
     letters = [[_letters(text) for text in side] for side in (table.texts, table.targets or [])]
@@ -240,18 +242,18 @@ def _language_findings(table: Table) -> list[Finding]:
     totals = [side.total() for side in counts]
     tally = Tally()
     for row, *texts in zip(table.rows, *letters, strict=True):
-        for own, text in enumerate(texts):
-            if len(text) < ENOUGH_LETTERS:
+        for text_side, text in enumerate(texts):
+            if len(text) < MIN_LANGUAGE_LETTERS:
                 continue
             likely = [0.0, 0.0]
             for letter in _trigrams(text):
                 for side in (0, 1):
                     # A text does not speak for itself.
-                    spare = 1 if side == own else 0
+                    spare = 1 if side == text_side else 0
                     seen = max(0, counts[side][letter] - spare)
                     likely[side] += log((seen + 0.5) / (totals[side] + 0.5 * kinds))
-            if likely[1 - own] - likely[own] > CLEARLY * len(text):
-                tally.add("sources_in_other" if own == 0 else "targets_in_other", row)
+            if likely[1 - text_side] - likely[text_side] > MIN_LANGUAGE_MARGIN * len(text):
+                tally.add("sources_in_other" if text_side == 0 else "targets_in_other", row)
     remedy = "swap or translate them, or leave them out"
     return [
         *tally.finding(
@@ -270,7 +272,7 @@ def _language_findings(table: Table) -> list[Finding]:
 
 
 def _letters(text: str) -> str:
-    return " ".join(_BUT_LETTERS.sub(" ", text.casefold()).split())
+    return " ".join(_NON_LETTERS.sub(" ", text.casefold()).split())
 
 
 def _trigrams(text: str) -> list[str]:
@@ -288,8 +290,8 @@ def _window_findings(
 ) -> list[Finding]:
     tally = Tally()
     lengths = [side[1] for side in sides if side is not None]
-    for row, *own in zip(table.rows, *lengths, strict=True):
-        if max_length is not None and own and max(own) > max_length:
+    for row, *row_lengths in zip(table.rows, *lengths, strict=True):
+        if max_length is not None and row_lengths and max(row_lengths) > max_length:
             tally.add("long_pairs", row)
     return tally.finding(
         "long_pairs",

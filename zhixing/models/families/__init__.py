@@ -1,1 +1,1 @@
-"""What each published model family says of itself."""
+"""Model families: each one's config.json keys and state-dict names."""

@@ -1,4 +1,4 @@
-"""BART: an encoder that reads both ways, a decoder that writes, post-norm, learned positions.
+"""BART: a bidirectional encoder, an autoregressive decoder, post-norm, learned positions.
 
 Source: Lewis et al. 2020, arXiv:1910.13461.
 """
@@ -24,9 +24,9 @@ ARCHITECTURES: dict[str, HeadKind] = {
     "BartModel": "none",
 }
 # Rows of the position table before that of a first token, in every checkpoint there is.
-OFFSET = 2
+POSITION_OFFSET = 2
 # What a decoder's settings may not differ in from the encoder's.
-ALIKE = ("attention_heads", "ffn_dim")
+SHARED_SETTINGS = ("attention_heads", "ffn_dim")
 
 
 def read_config(values: Mapping[str, Any]) -> ModelConfig:
@@ -41,7 +41,7 @@ def shared_config(values: Mapping[str, Any], head: HeadKind) -> ModelConfig:
     Raises:
         CheckpointError: If encoder and decoder are of different widths.
     """
-    for name in ALIKE:
+    for name in SHARED_SETTINGS:
         sides = [need(values, f"{side}_{name}") for side in ("encoder", "decoder")]
         if sides[0] != sides[1]:
             raise CheckpointError(
@@ -58,7 +58,7 @@ def shared_config(values: Mapping[str, Any], head: HeadKind) -> ModelConfig:
         activation=activation_of(values, "activation_function", "gelu"),
         norm_eps=1e-5,
         max_positions=values.get("max_position_embeddings", 1024),
-        position_offset=OFFSET,
+        position_offset=POSITION_OFFSET,
         embedding_norm=False,
         embedding_scale=values.get("scale_embedding") or False,
         dropout=number_of(values, "dropout", 0.1),
@@ -106,18 +106,18 @@ def shared_values(config: ModelConfig) -> dict[str, Any]:
 
 
 def weight_names(config: ModelConfig) -> WeightNames:
-    """Name BART's weights."""
+    """Map our weights to BART's state-dict names."""
     return shared_names(config)
 
 
 def shared_names(config: ModelConfig, *, biases: str | None = "final_logits_bias") -> WeightNames:
-    """Name the weights of BART and the families after it, as far as a configuration has them.
+    """Map our weights to the state-dict names of BART and the families after it.
 
     Args:
         config: Decides about separate tables, learned positions and norms.
         biases: Their name of what is added to the logits.
     """
-    entries = {**stack_names("encoder"), **stack_names("decoder")}
+    entries = {**_block_names("encoder"), **_block_names("decoder")}
     tied: dict[str, str] = {}
     if config.decoder_vocab_size is None:
         copies = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
@@ -150,7 +150,7 @@ def shared_names(config: ModelConfig, *, biases: str | None = "final_logits_bias
     )
 
 
-def stack_names(side: str) -> dict[str, Entry]:
+def _block_names(side: str) -> dict[str, Entry]:
     """Name the blocks of the encoder or the decoder."""
     block, layer = f"{side}.blocks.{{i}}.", f"{side}.layers.{{i}}."
     entries = {

@@ -25,8 +25,8 @@ ARCHITECTURES: dict[str, HeadKind] = {
     "BertForPreTraining": "vocabulary",
     "BertModel": "none",
 }
-BLOCK = "encoder.blocks.{i}."
-LAYER = "encoder.layer.{i}."
+OUR_BLOCK = "encoder.blocks.{i}."
+THEIR_LAYER = "encoder.layer.{i}."
 
 
 def read_config(values: Mapping[str, Any]) -> ModelConfig:
@@ -101,7 +101,7 @@ def shared_values(config: ModelConfig) -> dict[str, Any]:
 
 
 def weight_names(config: ModelConfig) -> WeightNames:
-    """Name BERT's weights."""
+    """Map our weights to BERT's state-dict names."""
     entries = body_names()
     if config.has_pooler:
         entries |= dense("pooler", "pooler.dense")
@@ -127,19 +127,19 @@ def weight_names(config: ModelConfig) -> WeightNames:
 
 
 def body_names() -> dict[str, Entry]:
-    """Name the embeddings and blocks of BERT and RoBERTa."""
+    """Map the embeddings and blocks to BERT's and RoBERTa's state-dict names."""
     return {
         "embedding.tokens.weight": Plain("embeddings.word_embeddings.weight"),
         "embedding.positions.weight": Plain("embeddings.position_embeddings.weight"),
         "embedding.token_types.weight": Plain("embeddings.token_type_embeddings.weight"),
         **norm("embedding.norm", "embeddings.LayerNorm"),
         **stacked(
-            BLOCK + "attention.query_key_value",
-            [LAYER + f"attention.self.{part}" for part in ("query", "key", "value")],
+            OUR_BLOCK + "attention.query_key_value",
+            [THEIR_LAYER + f"attention.self.{part}" for part in ("query", "key", "value")],
         ),
-        **dense(BLOCK + "attention.output", LAYER + "attention.output.dense"),
-        **norm(BLOCK + "attention_residual.norm", LAYER + "attention.output.LayerNorm"),
-        **dense(BLOCK + "feed_forward.expand", LAYER + "intermediate.dense"),
-        **dense(BLOCK + "feed_forward.contract", LAYER + "output.dense"),
-        **norm(BLOCK + "feed_forward_residual.norm", LAYER + "output.LayerNorm"),
+        **dense(OUR_BLOCK + "attention.output", THEIR_LAYER + "attention.output.dense"),
+        **norm(OUR_BLOCK + "attention_residual.norm", THEIR_LAYER + "attention.output.LayerNorm"),
+        **dense(OUR_BLOCK + "feed_forward.expand", THEIR_LAYER + "intermediate.dense"),
+        **dense(OUR_BLOCK + "feed_forward.contract", THEIR_LAYER + "output.dense"),
+        **norm(OUR_BLOCK + "feed_forward_residual.norm", THEIR_LAYER + "output.LayerNorm"),
     }

@@ -23,8 +23,8 @@ ARCHITECTURES: dict[str, HeadKind] = {
     "DistilBertForMaskedLM": "vocabulary",
     "DistilBertModel": "none",
 }
-BLOCK = "encoder.blocks.{i}."
-LAYER = "transformer.layer.{i}."
+OUR_BLOCK = "encoder.blocks.{i}."
+THEIR_LAYER = "transformer.layer.{i}."
 
 
 def read_config(values: Mapping[str, Any]) -> ModelConfig:
@@ -74,20 +74,20 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
 
 
 def weight_names(config: ModelConfig) -> WeightNames:
-    """Name DistilBERT's weights."""
+    """Map our weights to DistilBERT's state-dict names."""
     entries: dict[str, Entry] = {
         "embedding.tokens.weight": Plain("embeddings.word_embeddings.weight"),
         "embedding.positions.weight": Plain("embeddings.position_embeddings.weight"),
         **norm("embedding.norm", "embeddings.LayerNorm"),
         **stacked(
-            BLOCK + "attention.query_key_value",
-            [LAYER + f"attention.{part}_lin" for part in ("q", "k", "v")],
+            OUR_BLOCK + "attention.query_key_value",
+            [THEIR_LAYER + f"attention.{part}_lin" for part in ("q", "k", "v")],
         ),
-        **dense(BLOCK + "attention.output", LAYER + "attention.out_lin"),
-        **norm(BLOCK + "attention_residual.norm", LAYER + "sa_layer_norm"),
-        **dense(BLOCK + "feed_forward.expand", LAYER + "ffn.lin1"),
-        **dense(BLOCK + "feed_forward.contract", LAYER + "ffn.lin2"),
-        **norm(BLOCK + "feed_forward_residual.norm", LAYER + "output_layer_norm"),
+        **dense(OUR_BLOCK + "attention.output", THEIR_LAYER + "attention.out_lin"),
+        **norm(OUR_BLOCK + "attention_residual.norm", THEIR_LAYER + "sa_layer_norm"),
+        **dense(OUR_BLOCK + "feed_forward.expand", THEIR_LAYER + "ffn.lin1"),
+        **dense(OUR_BLOCK + "feed_forward.contract", THEIR_LAYER + "ffn.lin2"),
+        **norm(OUR_BLOCK + "feed_forward_residual.norm", THEIR_LAYER + "output_layer_norm"),
     }
     tied: dict[str, str] = {}
     if config.head == "classification":

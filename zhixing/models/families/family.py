@@ -1,4 +1,4 @@
-"""What a family file provides, and the words that several of them share."""
+"""The protocol of a model family, and the readers of config.json keys that several share."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
@@ -26,7 +26,7 @@ THEIR_ACTIVATIONS = {
 
 @runtime_checkable
 class Family(Protocol):
-    """A module that describes one family; it holds neither a class nor a forward pass."""
+    """A module that describes one model family; it holds neither a class nor a forward pass."""
 
     ARCHITECTURES: dict[str, HeadKind]
 
@@ -37,7 +37,7 @@ class Family(Protocol):
         """Give the keys of a `config.json` that describe this configuration."""
 
     def weight_names(self, config: ModelConfig) -> WeightNames:
-        """Give the table of weight names, `{i}` not yet written out."""
+        """Give the table of state-dict names, `{i}` not yet written out."""
 
 
 def head_of(values: Mapping[str, Any], architectures: Mapping[str, HeadKind]) -> HeadKind:
@@ -46,7 +46,7 @@ def head_of(values: Mapping[str, Any], architectures: Mapping[str, HeadKind]) ->
 
 
 def architecture_of(values: Mapping[str, Any]) -> str:
-    """Give the name of the class that a checkpoint was made with; empty where it does not say.
+    """Give `architectures[0]`, the class a checkpoint was made with; empty where it does not say.
 
     Raises:
         CheckpointError: If what is there is no list of names.
@@ -58,7 +58,7 @@ def architecture_of(values: Mapping[str, Any]) -> str:
 
 
 def num_labels(values: Mapping[str, Any]) -> int:
-    """Tell how many classes a configuration speaks of; two where it does not say, as theirs do.
+    """Count the classes of `id2label` or `num_labels`; two where it does not say, as theirs do.
 
     Raises:
         CheckpointError: If what is there is neither a table of labels nor a number.
@@ -81,7 +81,7 @@ def number_of(values: Mapping[str, Any], key: str, default: float | None) -> Any
 
 
 def activation_of(values: Mapping[str, Any], key: str, default: str) -> str:
-    """Translate their name of an activation.
+    """Translate their name of an activation function into ours.
 
     Raises:
         CheckpointError: If it is not one we have.
@@ -94,7 +94,7 @@ def activation_of(values: Mapping[str, Any], key: str, default: str) -> str:
 
 
 def need(values: Mapping[str, Any], key: str) -> Any:
-    """Give a value that has no default.
+    """Give a required value of a `config.json`.
 
     Raises:
         CheckpointError: If it is absent.

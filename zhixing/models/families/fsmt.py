@@ -1,4 +1,4 @@
-"""FSMT: the original Transformer as fairseq trained it for WMT 2019, a table of tokens a side.
+"""FSMT: the original Transformer as fairseq trained it for WMT 2019, an embedding a side.
 
 Source: Vaswani et al. 2017, arXiv:1706.03762; Ng et al. 2019, arXiv:1907.06616.
 """
@@ -16,7 +16,7 @@ ARCHITECTURES: dict[str, HeadKind] = {
     "FSMTForConditionalGeneration": "next_token",
     "FSMTModel": "next_token",
 }
-OUTPUT = "decoder.output_projection.weight"
+OUTPUT_WEIGHT = "decoder.output_projection.weight"
 
 
 def read_config(values: Mapping[str, Any]) -> ModelConfig:
@@ -42,11 +42,11 @@ def read_config(values: Mapping[str, Any]) -> ModelConfig:
 
 def write_config(config: ModelConfig) -> dict[str, Any]:
     """Write FSMT's `config.json`."""
-    written = bart.shared_values(config)
+    values = bart.shared_values(config)
     return {
         "model_type": "fsmt",
         "architectures": [architecture_named(ARCHITECTURES, config.head)],
-        **{key: value for key, value in written.items() if key != "vocab_size"},
+        **{key: value for key, value in values.items() if key != "vocab_size"},
         "src_vocab_size": config.vocab_size,
         "tgt_vocab_size": config.decoder_vocab_size or config.vocab_size,
         "pad_token_id": config.position_offset - 1,
@@ -54,14 +54,14 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
 
 
 def weight_names(config: ModelConfig) -> WeightNames:
-    """Name FSMT's weights, as BART's but for the tables."""
+    """Map our weights to FSMT's state-dict names, as BART's but for the embeddings."""
     names = bart.shared_names(config, biases=None)
     entries = dict(names.entries)
     tied: dict[str, str] = {}
     encoder, decoder = "encoder.embed_tokens.weight", "decoder.embed_tokens.weight"
     if config.decoder_vocab_size is None:
-        entries["embedding.tokens.weight"] = Plain(decoder, (encoder, OUTPUT))
-        tied = {encoder: decoder, OUTPUT: decoder}
+        entries["embedding.tokens.weight"] = Plain(decoder, (encoder, OUTPUT_WEIGHT))
+        tied = {encoder: decoder, OUTPUT_WEIGHT: decoder}
     else:
-        entries["next_token.output.weight"] = Plain(OUTPUT)
+        entries["next_token.output.weight"] = Plain(OUTPUT_WEIGHT)
     return replace(names, entries=entries, tied=tied)

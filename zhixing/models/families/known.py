@@ -1,4 +1,4 @@
-"""The families by the name their `config.json` gives them."""
+"""The known model families by `model_type`, the name in their `config.json`."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -39,7 +39,7 @@ FAMILIES: dict[str, Family] = {
 
 
 def family_named(model_type: object) -> Family:
-    """Give a family by its name.
+    """Give a model family by its `model_type`.
 
     Raises:
         CheckpointError: If we do not know it.
@@ -56,9 +56,9 @@ def expresses(model_type: str, config: ModelConfig) -> bool:
     """
     family = FAMILIES[model_type]
     try:
-        written: Mapping[str, Any] = family.write_config(config)
+        values: Mapping[str, Any] = family.write_config(config)
         labels = {"id2label": {str(i): str(i) for i in range(config.num_classes)}}
-        read = family.read_config({**written, **labels})
+        read = family.read_config({**values, **labels})
     except (ConfigError, CheckpointError, KeyError):
         return False
     return read == config or (config.head == "none" and replace(read, has_pooler=False) == config)

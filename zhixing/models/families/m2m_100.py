@@ -44,5 +44,5 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
 
 
 def weight_names(config: ModelConfig) -> WeightNames:
-    """Name M2M-100's weights, as BART's without anything added to the logits."""
+    """Map our weights to M2M-100's state-dict names, as BART's without a bias on the logits."""
     return bart.shared_names(config, biases=None)

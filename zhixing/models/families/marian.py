@@ -21,15 +21,15 @@ ARCHITECTURES: dict[str, HeadKind] = {
 def read_config(values: Mapping[str, Any]) -> ModelConfig:
     """Read Marian's `config.json`; its positions have no end, whatever it says."""
     config = bart.shared_config(values, head_of(values, ARCHITECTURES))
-    own_table = None
+    target_table_size = None
     if not values.get("share_encoder_decoder_embeddings", True):
-        own_table = values.get("decoder_vocab_size") or config.vocab_size
+        target_table_size = values.get("decoder_vocab_size") or config.vocab_size
     return replace(
         config,
         positions="sinusoidal",
         sinusoid="halves",
         position_offset=0,
-        decoder_vocab_size=own_table,
+        decoder_vocab_size=target_table_size,
         output_bias=config.head == "next_token",
     )
 
@@ -46,5 +46,5 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
 
 
 def weight_names(config: ModelConfig) -> WeightNames:
-    """Name Marian's weights, as BART's."""
+    """Map our weights to Marian's state-dict names, as BART's."""
     return bart.shared_names(config)

@@ -1,4 +1,4 @@
-"""mBART: BART over many languages, pre-norm.
+"""mBART: multilingual BART, pre-norm.
 
 Source: Liu et al. 2020, arXiv:2001.08210.
 """
@@ -35,5 +35,5 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
 
 
 def weight_names(config: ModelConfig) -> WeightNames:
-    """Name mBART's weights, as BART's."""
+    """Map our weights to mBART's state-dict names, as BART's."""
     return bart.shared_names(config)

@@ -1,4 +1,4 @@
-"""mT5: T5 1.1 over a hundred languages, under a name of its own.
+"""mT5: multilingual T5 1.1, under a `model_type` of its own.
 
 Source: Xue et al. 2021, arXiv:2010.11934.
 """
@@ -32,5 +32,5 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
 
 
 def weight_names(config: ModelConfig) -> WeightNames:
-    """Name mT5's weights, as T5's."""
+    """Map our weights to mT5's state-dict names, as T5's."""
     return t5.weight_names(config)

@@ -1,4 +1,4 @@
-"""The project's own form, for models that no published family can express.
+"""The project's own checkpoint format, for models that no published family can express.
 
 Every field of `ModelConfig` stands in `config.json` under its own name, and the weights keep ours.
 Other tools do not open such a folder; `model_type` says so.
@@ -17,27 +17,27 @@ from zhixing.models.weight_names import Plain, WeightNames
 
 ARCHITECTURES: dict[str, HeadKind] = {}
 TYPE = "zhixing"
-SIZES = ("hidden_size", "encoder_layers", "num_heads", "feed_forward_size")
+REQUIRED_SIZES = ("hidden_size", "encoder_layers", "num_heads", "feed_forward_size")
 
 
 def read_config(values: Mapping[str, Any]) -> ModelConfig:
-    """Read the settings, which stand under one key."""
+    """Read our `config.json`, whose settings stand under one key."""
     settings = values.get("settings")
     if not isinstance(settings, Mapping):
         raise CheckpointError(f"settings is {settings!r}; it has to be an object of model settings")
-    missing = sorted({"vocab_size", *SIZES} - set(settings))
+    missing = sorted({"vocab_size", *REQUIRED_SIZES} - set(settings))
     if missing:
         raise CheckpointError(f"settings lacks {', '.join(missing)}; save the model again")
     return ModelConfig.from_dict(settings)
 
 
 def write_config(config: ModelConfig) -> dict[str, Any]:
-    """Write every field under its own name."""
+    """Write our `config.json`: every field under its own name."""
     return {"model_type": TYPE, "settings": asdict(config)}
 
 
 def weight_names(config: ModelConfig) -> WeightNames:
-    """Name every weight as it is."""
+    """Keep our own state-dict names."""
     with torch.device("meta"):
         parameters = dict(Transformer(config).named_parameters())
     return WeightNames({name: Plain(name) for name in parameters})

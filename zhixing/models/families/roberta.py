@@ -1,4 +1,4 @@
-"""RoBERTa: BERT without a second segment, positions counted from 2.
+"""RoBERTa: BERT without token types, positions counted from 2.
 
 Source: Liu et al. 2019, arXiv:1907.11692.
 """
@@ -50,7 +50,7 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
 
 
 def weight_names(config: ModelConfig) -> WeightNames:
-    """Name RoBERTa's weights."""
+    """Map our weights to RoBERTa's state-dict names."""
     entries = bert.body_names()
     if config.has_pooler:
         entries |= dense("pooler", "pooler.dense")

@@ -1,4 +1,4 @@
-"""T5, FLAN-T5, mT5: relative positions, norms without a mean, products without a bias.
+"""T5, FLAN-T5, mT5: relative position bias, pre-norm RMSNorm, linear layers without a bias.
 
 Source: Raffel et al. 2020, arXiv:1910.10683; Shazeer 2020, arXiv:2002.05202 (version 1.1); Xue et
 al. 2021, arXiv:2010.11934 (mT5).
@@ -17,13 +17,13 @@ from zhixing.models.families.family import (
     need,
     number_of,
 )
-from zhixing.models.weight_names import Entry, Fused, Plain, WeightNames
+from zhixing.models.weight_names import Entry, Plain, Stacked, WeightNames
 
 ARCHITECTURES: dict[str, HeadKind] = {
     "T5ForConditionalGeneration": "next_token",
     "T5Model": "none",
 }
-BIAS = "block.0.layer.0.SelfAttention.relative_attention_bias.weight"
+POSITION_BIAS = "block.0.layer.0.SelfAttention.relative_attention_bias.weight"
 
 
 def read_config(values: Mapping[str, Any]) -> ModelConfig:
@@ -88,12 +88,12 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
 
 
 def weight_names(config: ModelConfig) -> WeightNames:
-    """Name T5's weights."""
+    """Map our weights to T5's state-dict names."""
     copies = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
     entries: dict[str, Entry] = {
         "embedding.tokens.weight": Plain("shared.weight", copies),
-        **_stack_names("encoder", is_gated=config.is_gated),
-        **_stack_names("decoder", is_gated=config.is_gated),
+        **_block_names("encoder", is_gated=config.is_gated),
+        **_block_names("decoder", is_gated=config.is_gated),
     }
     tied = dict.fromkeys(copies, "shared.weight")
     if config.tie_output:
@@ -124,16 +124,16 @@ def _activation(values: Mapping[str, Any]) -> tuple[bool, str]:
     return named != name, ACTIVATION_NAMES[name]
 
 
-def _stack_names(side: str, *, is_gated: bool) -> dict[str, Entry]:
+def _block_names(side: str, *, is_gated: bool) -> dict[str, Entry]:
     block, layer = f"{side}.blocks.{{i}}.", f"{side}.block.{{i}}.layer."
-    own, last = layer + "0.", layer + ("2." if side == "decoder" else "1.")
+    first, last = layer + "0.", layer + ("2." if side == "decoder" else "1.")
     inside = ("wi_0", "wi_1") if is_gated else ("wi",)
     entries: dict[str, Entry] = {
-        f"{side}.position_bias.weight": Plain(f"{side}.{BIAS}"),
+        f"{side}.position_bias.weight": Plain(f"{side}.{POSITION_BIAS}"),
         f"{side}.norm.weight": Plain(f"{side}.final_layer_norm.weight"),
-        block + "attention.query_key_value.weight": _parts(own + "SelfAttention", "qkv"),
-        block + "attention.output.weight": Plain(own + "SelfAttention.o.weight"),
-        block + "attention_residual.norm.weight": Plain(own + "layer_norm.weight"),
+        block + "attention.query_key_value.weight": _parts(first + "SelfAttention", "qkv"),
+        block + "attention.output.weight": Plain(first + "SelfAttention.o.weight"),
+        block + "attention_residual.norm.weight": Plain(first + "layer_norm.weight"),
         block + "feed_forward.expand.weight": _parts(last + "DenseReluDense", inside),
         block + "feed_forward.contract.weight": Plain(last + "DenseReluDense.wo.weight"),
         block + "feed_forward_residual.norm.weight": Plain(last + "layer_norm.weight"),
@@ -147,5 +147,5 @@ def _stack_names(side: str, *, is_gated: bool) -> dict[str, Entry]:
     return entries
 
 
-def _parts(theirs: str, parts: str | tuple[str, ...]) -> Fused:
-    return Fused(tuple(f"{theirs}.{part}.weight" for part in parts))
+def _parts(theirs: str, parts: str | tuple[str, ...]) -> Stacked:
+    return Stacked(tuple(f"{theirs}.{part}.weight" for part in parts))

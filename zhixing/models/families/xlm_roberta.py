@@ -1,4 +1,4 @@
-"""XLM-RoBERTa: RoBERTa over a hundred languages, under names of its own.
+"""XLM-RoBERTa: multilingual RoBERTa, under a `model_type` of its own.
 
 Source: Conneau et al. 2020, arXiv:1911.02116.
 """
@@ -31,5 +31,5 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
 
 
 def weight_names(config: ModelConfig) -> WeightNames:
-    """Name XLM-RoBERTa's weights, as RoBERTa's."""
+    """Map our weights to XLM-RoBERTa's state-dict names, as RoBERTa's."""
     return roberta.weight_names(config)

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 import torch
+from zhixing.tasks.classifier import Classifier, ClassifyOptions
 
 from zhixing.checkpoints.card import Card
 from zhixing.checkpoints.pretrained import Pretrained
@@ -12,7 +13,6 @@ from zhixing.models.config import ModelConfig
 from zhixing.models.families import own
 from zhixing.models.transformer import build
 from zhixing.tasks.batching import Precision
-from zhixing.tasks.classifier import Classifier, ClassifyOptions
 from zhixing.tasks.inference import unlabelled_table, usable_device
 from zhixing.tokenization.training import train_tokenizer
 

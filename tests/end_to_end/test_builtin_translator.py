@@ -15,12 +15,12 @@ from zhixing.errors import CheckpointError, ConfigError, DataError, ZhixingError
 from zhixing.metrics.bleu import text_scores
 from zhixing.models.quantization import has_released, is_quantized
 from zhixing.tasks.translation.translator import Translator
-from zhixing.workflows.load import load_translator
+from zhixing.workflows.load import load
 
 
 @pytest.fixture(scope="module")
 def translator() -> Translator:
-    return load_translator("en-fr")
+    return load("en-fr")
 
 
 def test_it_is_small_int8_and_has_its_card() -> None:
@@ -137,7 +137,7 @@ def test_alternatives_begin_as_told_and_go_on_from_there(translator: Translator)
 
 
 def test_its_hash_is_the_same_before_and_after_it_was_used() -> None:
-    fresh = load_translator("en-fr")
+    fresh = load("en-fr")
     before = model_hash(fresh.model)
     fresh("Good morning.")
     assert has_released(fresh.model)

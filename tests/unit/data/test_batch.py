@@ -53,19 +53,19 @@ def test_a_window_without_token_types_counts_as_all_zeros_beside_one_that_has_th
 def test_labels_stay_beside_their_examples_whatever_the_order_of_the_windows() -> None:
     labels = torch.tensor([4, 2])
     batch = lay_out([example(window(1)), example(window(2, 3))], labels)
-    assert batch.labels is not None
-    assert batch.labels.tolist() == [4, 2]
+    assert batch.target is not None
+    assert batch.target.tolist() == [4, 2]
 
 
 def test_a_batch_brings_all_its_tensors_to_a_device() -> None:
     parts = [example(window(1, 2, types=(0, 1)))]
     moved = lay_out(parts, torch.tensor([1])).to(torch.device("meta"))
-    assert moved.token_type_ids is not None and moved.labels is not None
-    tensors = [moved.input_ids.values, moved.token_type_ids, moved.owners, moved.labels]
+    assert moved.token_type_ids is not None and moved.target is not None
+    tensors = [moved.input_ids.values, moved.token_type_ids, moved.owners, moved.target]
     assert {tensor.device.type for tensor in tensors} == {"meta"}
     assert moved.rows == (1,)
     bare = lay_out([example(window(1, 2))], None).to(torch.device("meta"))
-    assert bare.token_type_ids is None and bare.labels is None
+    assert bare.token_type_ids is None and bare.target is None
 
 
 def labelled(*labels: tuple[int, ...] | None) -> list[Example]:

@@ -2,12 +2,12 @@ import pytest
 
 from zhixing.errors import DataError
 from zhixing.metrics.bleu import (
-    is_chinese,
     lower_cased_bleu,
     text_differences,
     text_scores,
     translation_error_rate,
 )
+from zhixing.metrics.scripts import is_chinese
 
 TEXTS = ["The cat sits on the mat .", "It is a very fine day today ."]
 

@@ -1,5 +1,4 @@
 import math
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -83,14 +82,14 @@ def test_a_short_text_is_one_window_and_wholly_read() -> None:
         example.windows[0].input_ids.tolist()
         == TOKENIZER.wrap(TOKENIZER.ids(["good kind"])[0]).input_ids
     )
-    assert (example.labels, example.row) == ((2,), 11)
+    assert (example.target, example.row) == ((2,), 11)
     assert (example.tokens_given, example.tokens_read) == (2, 2)
 
 
 def test_an_empty_text_is_an_example_too() -> None:
     (example,) = make_task().encode(table_of([""]))
     assert len(example.windows) == 1
-    assert (example.tokens_given, example.tokens_read, example.labels) == (0, 0, None)
+    assert (example.tokens_given, example.tokens_read, example.target) == (0, 0, None)
 
 
 def test_a_long_text_is_wholly_read_in_windows_that_fit() -> None:
@@ -163,8 +162,8 @@ def test_the_loss_is_a_sum_over_rows(smoothing: float) -> None:
     batch = task.collate(task.encode(table_of(TEXTS[:3], ["a", "c", "b"])))
     loss = task.loss(model, batch)
     logits = task.logits(model, batch)
-    assert batch.labels is not None
-    expected = sum(loss_by_hand(logits, batch.labels.tolist(), smoothing))
+    assert batch.target is not None
+    expected = sum(loss_by_hand(logits, batch.target.tolist(), smoothing))
     torch.testing.assert_close(loss.total, expected, rtol=1e-12, atol=1e-12)
     assert loss.weight == task.weight(batch) == 3.0
 
@@ -183,11 +182,11 @@ def test_the_multi_label_loss_asks_of_each_label_by_itself(smoothing: float) -> 
     task = make_task(is_multi_label=True, label_smoothing=smoothing)
     model = tiny_model(3)
     batch = task.collate(task.encode(table_of(TEXTS[:2], [("a", "c"), ()])))
-    assert batch.labels is not None
-    assert batch.labels.tolist() == [[1.0, 0.0, 1.0], [0.0, 0.0, 0.0]]
+    assert batch.target is not None
+    assert batch.target.tolist() == [[1.0, 0.0, 1.0], [0.0, 0.0, 0.0]]
     loss = task.loss(model, batch)
     chances = task.logits(model, batch).sigmoid()
-    targets = batch.labels.double() * (1 - smoothing) + smoothing / 2
+    targets = batch.target.double() * (1 - smoothing) + smoothing / 2
     expected = -(targets * chances.log() + (1 - targets) * (1 - chances).log()).sum()
     torch.testing.assert_close(loss.total, expected, rtol=1e-6, atol=1e-6)
     assert loss.weight == 6.0
@@ -207,7 +206,7 @@ def test_a_row_of_weight_two_counts_as_if_it_were_there_twice(is_multi_label: bo
     model, task = tiny_model(3), make_task(is_multi_label=is_multi_label)
     labels = [("a",), ("b", "c")] if is_multi_label else ["a", "b"]
     table = table_of(TEXTS[:2], labels)
-    weighted = task.collate(task.encode(replace(table, weights=[2.0, 1.0])))
+    weighted = task.collate(task.encode(table.with_cells("weight", [2.0, 1.0])))
     repeated = task.collate(task.encode(table.select([0, 0, 1])))
     assert task.weight(weighted) == task.weight(repeated)
     found, expected = (float(task.loss(model, b).total.detach()) for b in (weighted, repeated))
@@ -219,7 +218,7 @@ def test_scores_count_every_row_alike() -> None:
     table = table_of(TEXTS[:2], ["a", "b"])
     logits = torch.eye(3)[[0, 2]]
     plain, weighted = (
-        task.score(logits, task.encode(t)) for t in (table, replace(table, weights=[9.0, 1.0]))
+        task.score(logits, task.encode(t)) for t in (table, table.with_cells("weight", [9.0, 1.0]))
     )
     assert plain == weighted
 

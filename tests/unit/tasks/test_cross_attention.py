@@ -9,7 +9,7 @@ import zhixing as zx
 from zhixing.errors import ConfigError
 from zhixing.tasks.cross_attention import coverage, cross_attention
 from zhixing.tasks.scoring import forced_examples
-from zhixing.workflows.load import load_translator
+from zhixing.workflows.load import load
 
 
 def test_a_source_that_was_passed_by_lowers_the_coverage() -> None:
@@ -22,7 +22,7 @@ def test_a_source_that_was_passed_by_lowers_the_coverage() -> None:
 
 @pytest.fixture(scope="module")
 def translator() -> zx.Translator:
-    return load_translator("en-fr", precision="float32")
+    return load("en-fr", precision="float32")
 
 
 def test_every_step_attends_once(translator: zx.Translator) -> None:

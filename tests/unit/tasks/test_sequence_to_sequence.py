@@ -12,14 +12,16 @@ from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
 from torch.nn import functional
 
-from zhixing.data.batch import Example, Window, filled_up
+from zhixing.data.batch import Example, Window
 from zhixing.data.table import Table
 from zhixing.errors import DataError
 from zhixing.generation.settings import SearchSettings
+from zhixing.jobs.sequence_to_sequence.learn import TrainingTask
 from zhixing.layers.ragged import Ragged
 from zhixing.models.config import ModelConfig
 from zhixing.models.transformer import Transformer, build
-from zhixing.tasks.sequence_to_sequence import SequenceToSequenceTask, TextFormat, generate
+from zhixing.tasks.sequence_to_sequence import SequenceToSequenceTask, generate
+from zhixing.tasks.text_format import TextFormat
 from zhixing.tokenization.special_tokens import SpecialTokens
 from zhixing.tokenization.tokenizer import Tokenizer
 
@@ -72,10 +74,10 @@ PAIRS = table(["a b", "c", "d e f g"], ["h g f", "e e", "a"])
 def test_both_sides_end_and_the_decoder_reads_one_behind(task: SequenceToSequenceTask) -> None:
     examples = task.encode(PAIRS)
     assert examples[0].windows[0].input_ids.tolist() == [3, 4, END]
-    assert examples[0].output_ids.tolist() == [10, 9, 8, END]
+    assert examples[0].target.tolist() == [10, 9, 8, END]
     batch = task.collate(examples)
-    assert batch.output_ids is not None
-    assert task.shifted(batch.output_ids).split()[2].tolist() == [END, 7, 7]
+    assert batch.target is not None
+    assert task.shifted(batch.target).split()[2].tolist() == [END, 7, 7]
     assert task.weight(batch) == 4 + 3 + 2
 
 
@@ -86,7 +88,7 @@ def test_the_loss_is_that_of_every_pair_by_itself(
     expected = 0.0
     for example in examples:
         read = torch.from_numpy(example.windows[0].input_ids.astype(numpy.int64))
-        output = torch.from_numpy(example.output_ids.astype(numpy.int64))
+        output = torch.from_numpy(example.target.astype(numpy.int64))
         before = torch.cat((torch.tensor([END]), output[:-1]))
         logits = model.next_logits(model.decoder_states(Ragged.of([read]), Ragged.of([before])))
         expected += functional.cross_entropy(logits, output, reduction="sum").item()
@@ -99,9 +101,9 @@ def test_what_fills_a_batch_up_does_not_count(
     task: SequenceToSequenceTask, model: Transformer
 ) -> None:
     examples = task.encode(PAIRS)
-    whole = filled_up(examples, 16)
+    whole = task.filled_up(examples, 16)
     read = sum(example.tokens_in for example in whole)
-    written = sum(len(example.output_ids) for example in whole)
+    written = sum(len(example.target) for example in whole)
     assert (read % 16, written % 16) == (0, 0)
     plain, filled = (task.loss(model, task.collate(part)) for part in (examples, whole))
     assert float(filled.total.detach()) == pytest.approx(float(plain.total.detach()), rel=1e-10)
@@ -110,25 +112,26 @@ def test_what_fills_a_batch_up_does_not_count(
 
 @pytest.mark.parametrize("multiple", [2, 7, 64])
 @pytest.mark.parametrize("lengths", [[(1, 1)], [(9, 2), (3, 30)], [(5, 5), (11, 11)]])
-def test_any_batch_of_pairs_can_be_filled_up(lengths: list[tuple[int, int]], multiple: int) -> None:
+def test_any_batch_of_pairs_can_be_filled_up(
+    task: SequenceToSequenceTask, lengths: list[tuple[int, int]], multiple: int
+) -> None:
     examples = [
         Example(
             (Window(numpy.ones(read, numpy.int32), None),),
-            None,
+            numpy.ones(written, numpy.int32),
             row,
             read,
             read,
-            output_ids=numpy.ones(written, numpy.int32),
         )
         for row, (read, written) in enumerate(lengths)
     ]
-    whole = filled_up(examples, multiple)
+    whole = task.filled_up(examples, multiple)
     assert whole[: len(examples)] == examples
     longest = [max(sides) for sides in zip(*lengths, strict=True)]
     for added in whole[len(examples) :]:
         assert added.weight == 0.0
         assert 1 <= added.tokens_in <= longest[0]
-        assert 1 <= len(added.output_ids) <= longest[1]
+        assert 1 <= len(added.target) <= longest[1]
 
 
 def test_a_pair_that_is_too_long_is_left_out(model: Transformer) -> None:
@@ -157,6 +160,7 @@ def test_scores_are_those_of_what_is_written(
     task: SequenceToSequenceTask, model: Transformer
 ) -> None:
     examples = task.encode(PAIRS)
+    task = TrainingTask(text_format(), max_positions=64)
     scores = task.evaluate(model, examples, PAIRS, device=torch.device("cpu"), precision="float32")
     assert list(scores) == ["loss", "bleu", "chrf"]
     loss = task.loss(model, task.collate(examples))

@@ -3,16 +3,17 @@ from pathlib import Path
 
 import pytest
 
+from zhixing.checkpoints.files import opened_whole
 from zhixing.errors import ConfigError, FileError
 from zhixing.workflows.load import load
-from zhixing.workflows.predict import classify_file, opened_whole
+from zhixing.workflows.predict import predict_file
 
 
 def test_every_row_has_its_line_and_progress_is_told(trained: Path, tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_text("good\n" * 2050)
     told: list[int] = []
     out = tmp_path / "out.jsonl"
-    assert classify_file(load(trained), tmp_path / "in.txt", out, progress=told.append) == 2050
+    assert predict_file(load(trained), tmp_path / "in.txt", out, progress=told.append) == 2050
     assert told == [2048, 2050]
     assert len(out.read_text().splitlines()) == 2050
 
@@ -20,7 +21,7 @@ def test_every_row_has_its_line_and_progress_is_told(trained: Path, tmp_path: Pa
 def test_the_input_is_not_its_own_output(trained: Path, tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_text("good\n")
     with pytest.raises(ConfigError, match="in.txt is also what is read, and would be lost"):
-        classify_file(load(trained), tmp_path / "*.txt", tmp_path / "in.txt", overwrite=True)
+        predict_file(load(trained), tmp_path / "*.txt", tmp_path / "in.txt", overwrite=True)
     assert (tmp_path / "in.txt").read_text() == "good\n"
 
 

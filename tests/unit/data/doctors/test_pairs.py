@@ -1,7 +1,6 @@
 """What is told about pairs before a translator is trained on them."""
 
 import gzip
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -59,7 +58,7 @@ def test_each_planted_fault_is_found_at_its_row(everyday: Table) -> None:
         "I do not know when she will come.",
     )
     sources[60], targets[60] = sources[61], targets[61]
-    found = examine_pairs(replace(everyday, texts=sources, targets=targets))
+    found = examine_pairs(everyday.with_cells("text", sources).with_cells("target", targets))
     rows = kinds(found.findings)
     assert rows["blank_sources"] == [11]
     assert rows["blank_targets"] == [12]
@@ -86,7 +85,7 @@ def test_a_lost_line_is_told_with_its_place(everyday: Table, lost: str, where: s
 
 def test_pairs_shared_with_validation_are_told(everyday: Table) -> None:
     held = everyday.select([5, 6, 7])
-    other = replace(held, targets=[held.targets[0], "Autre chose.", held.targets[2].upper()])
+    other = held.with_cells("target", [held.targets[0], "Autre chose.", held.targets[2].upper()])
     rows = kinds(examine_pairs(everyday, other).findings)
     assert rows["leaked_pairs"] == [6, 8]
     assert rows["leaked_sources"] == [7]

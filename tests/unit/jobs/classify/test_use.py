@@ -3,11 +3,11 @@ from typing import Any
 
 import pytest
 import torch
-from zhixing.tasks.classifier import Classifier, ClassifyOptions
 
 from zhixing.checkpoints.card import Card
 from zhixing.checkpoints.pretrained import Pretrained
 from zhixing.errors import CheckpointError, ConfigError, DataError
+from zhixing.jobs.classify.use import Classifier, ClassifyOptions
 from zhixing.layers.kernels.packed_linear import can_pack
 from zhixing.models.config import ModelConfig
 from zhixing.models.families import own

@@ -14,7 +14,7 @@ from zhixing.jobs.translate.learn_shortlist import (
     load_shortlist,
     translation_chances,
 )
-from zhixing.workflows.load import load_translator
+from zhixing.workflows.load import load
 
 # "the house", "the book", "a book": the example of the textbooks.
 THE, HOUSE, A, BOOK = range(4)
@@ -48,7 +48,7 @@ def test_chances_are_those_of_model_1() -> None:
 
 @pytest.fixture(scope="module")
 def translator() -> zx.Translator:
-    return load_translator("en-fr")
+    return load("en-fr")
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_it_is_learned_written_read_and_used(
     report = learn_shortlist(translator, pairs, path, count=20, always=10)
     assert (report.pairs, report.held_out, report.recall) == (57, 3, 1.0)
     assert report.tokens < 60 < report.vocabulary
-    listed = load_translator("en-fr", shortlist=path)
+    listed = load("en-fr", shortlist=path)
     assert listed("A small dog.").text == "Un petit chien."
     ids = listed.shortlist.ids_for(torch.tensor(listed.text_format.source.ids(["Yes."])[0]))
     assert set(listed.text_format.target.ids(["Oui."])[0]) <= set(ids.tolist())

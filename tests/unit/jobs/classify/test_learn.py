@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from tables import make_table
-from zhixing.jobs.preparation import label_names, read_tables
 
 from zhixing.errors import ConfigError, DataError
+from zhixing.jobs.classify.learn import LEARN, label_names
 from zhixing.tasks.inference import MAX_THREADS, use_threads
 from zhixing.training.recipe import DataChoice
 from zhixing.workflows.folds import cross_validate
@@ -57,7 +57,7 @@ def test_rows_to_score_on_need_no_weights(tmp_path: Path) -> None:
     bare = [{"text": row["text"], "label": row["label"]} for row in ROWS]
     finished = train(ROWS, tmp_path / "run", validation=bare)
     assert finished.report.rows == len(bare)
-    table, held = read_tables(ROWS, ROWS, DataChoice(weight="w"))
+    table, held = LEARN.read(ROWS, ROWS, DataChoice(weight="w"))
     assert table.weights is not None and held is not None and held.weights is None
 
 
@@ -108,8 +108,8 @@ def test_weights_that_cannot_be_used_are_refused_before_anything_is_written(
 
 
 def test_columns_of_a_table_read_as_the_same_table() -> None:
-    table, _ = read_tables(ROWS, None, DataChoice(weight="w"))
-    again, _ = read_tables(table.to_columns(table.columns), None, DataChoice(weight="w"))
+    table, _ = LEARN.read(ROWS, None, DataChoice(weight="w"))
+    again, _ = LEARN.read(table.to_columns(table.columns), None, DataChoice(weight="w"))
     assert again.fingerprint() == table.fingerprint()
 
 

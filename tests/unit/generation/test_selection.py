@@ -4,7 +4,7 @@ import math
 from collections import Counter
 
 import pytest
-from unit.generation.test_search import END, Table
+from unit.generation.test_search import END, GARDEN, Table
 
 from zhixing.generation.search import search
 from zhixing.generation.selection import Hypothesis
@@ -166,8 +166,10 @@ def test_where_longer_is_worse_the_best_that_may_come_is_to_end_now(early: str) 
 
 
 def test_what_a_beam_gives_has_the_probabilities_of_its_own_tokens() -> None:
-    for one in written(SHORT_OR_LONG, PAIR.changed(length_penalty=0.0)):
-        chances = (0.6,) if len(one.ids) == 1 else (0.4, 0.75, 1.0)
+    # The better one goes on from the hypothesis that was the second.
+    found = written(GARDEN, PAIR.changed(length_penalty=0.0))
+    assert [one.ids for one in found] == [(3, END), (2, END)]
+    for one, chances in zip(found, [(0.4, 0.9), (0.5, 0.4)], strict=True):
         assert one.log_probs == pytest.approx([math.log(chance) for chance in chances], abs=1e-6)
         assert one.has_ended
 

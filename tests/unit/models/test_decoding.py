@@ -42,7 +42,7 @@ def ragged(rows: list[list[int]]) -> Ragged:
 
 
 class Reader:
-    """Steps a decoder, and reads the same texts anew and alone to see what each step should give.
+    """Steps a decoder, and reads the same texts anew to see what each step should give.
 
     `texts` holds what was written: for each sequence that is left, its source and hypotheses.
     """
@@ -74,12 +74,11 @@ class Reader:
         self.texts = [self.texts[i] for i in order]
 
     def expected(self) -> Tensor:
-        alone = [
-            self.model.decoder_states(ragged([source]), ragged([written]))[-1]
-            for source, own in self.texts
-            for written in own
-        ]
-        return torch.stack(alone)
+        """Read every hypothesis from its start, as a sequence of its own."""
+        pairs = [(source, written) for source, own in self.texts for written in own]
+        written = ragged([written for _, written in pairs])
+        states = self.model.decoder_states(ragged([source for source, _ in pairs]), written)
+        return states[torch.tensor(written.lengths).cumsum(0) - 1]
 
     def check(self) -> None:
         """Step, and compare."""

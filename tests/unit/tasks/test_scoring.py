@@ -9,7 +9,6 @@ from unit.tasks.word_by_word import POSITIONS, config, copying_model, translator
 from zhixing.errors import DataError
 from zhixing.layers.ragged import Ragged
 from zhixing.models.transformer import Transformer, build
-from zhixing.tasks import scoring
 from zhixing.tasks.scoring import score_pairs
 
 START = END = 2
@@ -56,18 +55,15 @@ def test_the_tokens_are_named_the_end_last(model: Transformer) -> None:
     assert found[2].to_dict()["tokens"] == ("</s>",)
 
 
-def test_a_pair_scores_alike_in_any_company(
-    model: Transformer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_pair_scores_alike_in_any_company(model: Transformer) -> None:
     translator = translator_of(model)
-    together = score_pairs(translator, SOURCES, TARGETS)
-    # Logits of two positions at a time: parts end inside a pair.
-    monkeypatch.setattr(scoring, "ROWS", 2)
-    parted = score_pairs(translator, SOURCES[::-1], TARGETS[::-1])[::-1]
     alone = [score_pairs(translator, [a], [b])[0] for a, b in zip(SOURCES, TARGETS, strict=True)]
-    for found in (parted, alone):
-        for one, other in zip(found, together, strict=True):
-            assert one.log_probs == pytest.approx(other.log_probs, abs=1e-5)
+    # So many positions that their logits are taken in several parts, which end inside pairs.
+    together = score_pairs(translator, SOURCES * 60, TARGETS * 60)
+    assert len(together) == 180
+    for one, other in zip(together, alone * 60, strict=True):
+        assert one.tokens == other.tokens
+        assert one.log_probs == pytest.approx(other.log_probs, abs=1e-5)
 
 
 def test_the_right_target_is_the_likelier_one() -> None:

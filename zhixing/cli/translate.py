@@ -8,8 +8,7 @@ import typer
 from zhixing.cli.predict import app_for, parameter
 from zhixing.cli.printing import console, print_json
 from zhixing.errors import ConfigError
-from zhixing.jobs.translate.learn_shortlist import load_shortlist
-from zhixing.models.quantization import keep_output
+from zhixing.jobs.translate.learn_shortlist import with_shortlist
 from zhixing.tasks.translation.alternatives import variants
 
 Best = Annotated[
@@ -25,8 +24,7 @@ def _opened(translator: Any, typed: Mapping[str, Any]) -> None:
     if typed["best"] != 1 and chosen:
         raise ConfigError("--best belongs to texts, and chooses beams itself; drop the others")
     if typed["shortlist"] is not None:
-        translator.shortlist = load_shortlist(typed["shortlist"], translator)
-        keep_output(translator.model)
+        with_shortlist(translator, typed["shortlist"])
 
 
 def _answered(translator: Any, texts: list[str], options: Any, typed: Mapping[str, Any]) -> bool:

@@ -43,6 +43,23 @@ def window_bounds(length: int, *, size: int, overlap: int) -> list[tuple[int, in
     return [(start, start + size) for start in starts]
 
 
+def even_parts(length: int, *, size: int) -> list[tuple[int, int]]:
+    """Part `length` tokens into the fewest parts of at most `size`, evenly; none overlaps.
+
+    Returns:
+        First token and the one after the last, of each part.
+
+    Example:
+        >>> even_parts(10, size=6)
+        [(0, 5), (5, 10)]
+    """
+    if size < 1:
+        raise DataError(f"parts of {size} tokens hold nothing; choose at least 1")
+    count = max(-(-length // size), 1)
+    edges = [length * i // count for i in range(count + 1)]
+    return list(zip(edges[:-1], edges[1:], strict=True))
+
+
 def spread(count: int, *, at_most: int) -> list[int]:
     """Choose `at_most` of `count` things evenly, the first and the last among them.
 

@@ -56,6 +56,15 @@ class TextDifference:
         return self.score - self.other
 
 
+class _Bleu(BLEU):
+    """BLEU whose scores are all of one type: sacreBLEU cannot average its zeros with the others."""
+
+    def _compute_score_from_stats(self, stats: Any) -> Any:
+        score = super()._compute_score_from_stats(stats)
+        score.score = float(score.score)
+        return score
+
+
 def text_scores(
     hypotheses: Sequence[str], references: Sequence[str], *, resamples: int = 0
 ) -> TextScores:
@@ -76,7 +85,7 @@ def text_scores(
     """
     _check(hypotheses, references)
     # "force" only stills a warning about texts that end in a point set apart.
-    bleu = BLEU(tokenize="zh" if is_chinese(references) else "13a", force=True)
+    bleu = _Bleu(tokenize="zh" if is_chinese(references) else "13a", force=True)
     chrf = CHRF()
     bleu_score, chrf_score = (
         metric.corpus_score(list(hypotheses), [list(references)], n_bootstrap=resamples or 1)

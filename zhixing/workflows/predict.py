@@ -78,10 +78,10 @@ def predict_file(
     use = use_of(task_of(model.pretrained))
     options = use.options() if options is None else options
     path, is_terminal = Path(output), str(output) == "-"
-    if not is_terminal and path.suffix not in use.kinds:
-        raise ConfigError(f"output is {path}; its name has to end in {', '.join(use.kinds)}")
     if not is_terminal and path.exists() and Path(data) != STANDARD_INPUT:
         refuse_itself(data, path)
+    if not is_terminal and path.suffix not in use.kinds:
+        raise ConfigError(f"output is {path}; its name has to end in {', '.join(use.kinds)}")
     tables = stream_tables(
         data, columns=columns, roles=use.asked, rows_at_a_time=use.rows_at_a_time
     )

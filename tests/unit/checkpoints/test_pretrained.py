@@ -206,6 +206,27 @@ def test_labels_come_from_config_json_where_there_is_no_card(folder: Path) -> No
     assert load_pretrained(folder).card.labels == ("bad", "good")
 
 
+@pytest.mark.parametrize("labels", [("so", "good", "bad"), ("bad", "good", "so")])
+def test_every_label_is_saved_with_the_number_of_its_logit(
+    pretrained: Pretrained, tmp_path: Path, labels: tuple[str, ...]
+) -> None:
+    config = replace(pretrained.config, num_classes=3)
+    card = Card(task="classify", labels=labels)
+    made = replace(pretrained, model=build(config, seed=5), card=card)
+    save_pretrained(made, tmp_path / "model")
+    values = json.loads((tmp_path / "model" / "config.json").read_text())
+    assert values["id2label"] == {str(i): label for i, label in enumerate(labels)}
+    assert values["label2id"] == {label: i for i, label in enumerate(labels)}
+    assert json.loads((tmp_path / "model" / "zhixing.json").read_text())["labels"] == list(labels)
+    loaded = load_pretrained(tmp_path / "model")
+    # The number of a logit means the same word before and after, with our card and without.
+    batch = Ragged(torch.arange(7), (3, 4))
+    assert torch.equal(loaded.model.classify(batch), made.model.classify(batch))
+    assert loaded.card.labels == labels
+    (tmp_path / "model" / "zhixing.json").unlink()
+    assert load_pretrained(tmp_path / "model").card.labels == labels
+
+
 def test_a_class_without_name_has_a_number(folder: Path, edit: Edit) -> None:
     (folder / "zhixing.json").unlink()
     edit(folder / "config.json", id2label={"0": "bad", "7": "good"})

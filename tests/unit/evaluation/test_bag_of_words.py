@@ -92,7 +92,7 @@ def test_a_comparison_fits_on_one_table_and_counts_on_the_other():
 def test_pairs_several_labels_and_large_tables_are_not_compared():
     rows = table_of(["a", "b"], ["x", "y"])
     answers = torch.tensor([0, 1])
-    several = table_of(["a", "b"], [("x",), ("x", "y")], is_multi_label=True)
+    several = table_of(["a", "b"], [("x",), ("x", "y")], multi=True)
     pairs = make_table(["a", "b"], ["x", "y"], pairs=["c", "d"])
     large = table_of(["a"] * 20_001, ["x"] * 20_001)
     for training in (several, pairs, large):

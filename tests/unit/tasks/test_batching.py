@@ -177,7 +177,7 @@ def test_the_threads_last_so_that_a_long_file_does_not_begin_them_anew() -> None
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_a_forked_process_has_threads_of_its_own() -> None:
     script = (
-        "import os, sys, torch; sys.path.insert(0, 'tests/unit/tasks')\n"
+        "import os, sys, torch; sys.path[:0] = ['tests', 'tests/unit/tasks']\n"
         "torch.set_num_threads(2)\n"
         "from test_batching import *\n"
         "model = tiny_model()\n"

@@ -30,7 +30,7 @@ def test_every_step_attends_once(translator: zx.Translator) -> None:
     examples = forced_examples(translator.task, sources, targets)
     found = cross_attention(translator.model, translator.task, translator.task.collate(examples))
     for own, example in zip(found, examples, strict=True):
-        assert own.shape == (len(example.output_ids), len(example.windows[0].input_ids))
+        assert own.shape == (len(example.target), len(example.windows[0].input_ids))
         assert torch.allclose(own.sum(1), torch.ones(len(own)), atol=1e-5)
 
 

@@ -1,5 +1,5 @@
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ import pytest
 import torch
 from tables import make_table
 
+from zhixing.data.batch import Batch, Example
 from zhixing.errors import TrainingError
 from zhixing.models.config import ModelConfig
 from zhixing.models.transformer import Transformer, build
@@ -199,6 +200,37 @@ def test_resumed_after_any_step_it_ends_with_the_same_bits(tmp_path: Path, preci
         rest = steps_of(list(train(run, start=start)))
         assert [(e.step, e.loss) for e in rest] == [(e.step, e.loss) for e in events[step:]]
         assert torch.equal(all_weights(run.model), all_weights(whole.model))
+
+
+class Watched(ClassificationTask):
+    """Tells which rows were read, step by step."""
+
+    def __init__(self) -> None:
+        super().__init__(TOKENIZER, ["no", "yes"], max_positions=64)
+        self.read: list[list[int]] = []
+
+    def collate(self, examples: Sequence[Example]) -> Batch:
+        self.read.append([example.row for example in examples])
+        return super().collate(examples)
+
+
+@pytest.mark.parametrize("step", [1, 3, 4])
+@pytest.mark.parametrize("settings", [{}, {"batch_size": 0, "batch_tokens": 22}])
+def test_a_resumed_run_reads_the_batches_that_are_left_and_none_twice(
+    tmp_path: Path, step: int, settings: dict[str, Any]
+) -> None:
+    whole, before, after = Watched(), Watched(), Watched()
+    list(train(replace(make_run(**settings), task=whole)))
+    for half in range(0, len(whole.read), len(whole.read) // 2):
+        epoch = whole.read[half : half + len(whole.read) // 2]
+        assert sorted(row for rows in epoch for row in rows) == list(range(101, 113))
+    snapshots = Snapshots(tmp_path, keep=1)
+    answers = iter([False] * (step - 1) + [True])
+    stopped = make_run(snapshots=snapshots, should_stop=lambda: next(answers), **settings)
+    list(train(replace(stopped, task=before)))
+    assert before.read == whole.read[:step]
+    list(train(replace(make_run(**settings), task=after), start=snapshots.newest()[0]))
+    assert after.read == whole.read[step:]
 
 
 @pytest.mark.parametrize("at_once", [True, False])

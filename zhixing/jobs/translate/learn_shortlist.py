@@ -13,6 +13,7 @@ from zhixing.data.readers import read_table
 from zhixing.data.roles import PAIRS, Columns
 from zhixing.errors import CheckpointError, ConfigError, DataError
 from zhixing.generation.shortlist import NONE, Shortlist
+from zhixing.models.quantization import keep_output
 from zhixing.tasks.translation.translator import Translator
 
 # What is learned hardly changes with more.
@@ -189,3 +190,15 @@ def load_shortlist(path: str | Path, translator: Translator) -> Shortlist:
             f"shortlist"
         )
     return Shortlist(tensors["candidates"], tensors["always"], facts["joint"] == "True")
+
+
+def with_shortlist(translator: Translator, path: str | Path) -> Translator:
+    """Let a translator that was just opened write with the tokens of a shortlist alone.
+
+    Raises:
+        FileError: If the file cannot be read.
+        CheckpointError: If it is no shortlist, or one of another vocabulary.
+    """
+    translator.shortlist = load_shortlist(path, translator)
+    keep_output(translator.model)
+    return translator

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import overload
 
 from zhixing.data.batch import Example
-from zhixing.data.windows import Coverage, window_bounds
+from zhixing.data.windows import Coverage, even_parts
 from zhixing.errors import ConfigError, DataError
 from zhixing.generation.degeneration import is_loop, is_unlike_in_length, max_target_tokens
 from zhixing.generation.selection import Hypothesis
@@ -224,7 +224,7 @@ class Translator(TextWriter):
         pieces = [
             _Piece([*sources.code, *ids[a:b]], sentence)
             for sentence, ids in enumerate(sources.ids)
-            for a, b in window_bounds(len(ids), size=longest, overlap=0)
+            for a, b in even_parts(len(ids), size=longest)
         ]
         penalty = options.coverage_penalty
         best = self._best(sources.task, pieces, settings, penalty)

@@ -13,6 +13,7 @@ from zhixing.jobs.translate.learn_shortlist import (
     learn_shortlist,
     load_shortlist,
     translation_chances,
+    with_shortlist,
 )
 from zhixing.workflows.load import load
 
@@ -66,7 +67,7 @@ def test_it_is_learned_written_read_and_used(
     report = learn_shortlist(translator, pairs, path, count=20, always=10)
     assert (report.pairs, report.held_out, report.recall) == (57, 3, 1.0)
     assert report.tokens < 60 < report.vocabulary
-    listed = load("en-fr", shortlist=path)
+    listed = with_shortlist(load("en-fr"), path)
     assert listed("A small dog.").text == "Un petit chien."
     ids = listed.shortlist.ids_for(torch.tensor(listed.text_format.source.ids(["Yes."])[0]))
     assert set(listed.text_format.target.ids(["Oui."])[0]) <= set(ids.tolist())

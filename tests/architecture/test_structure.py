@@ -99,9 +99,12 @@ def test_the_library_holds_no_assert_no_bare_except_no_silent_one_and_no_pickle(
 
 def test_the_public_names_are_these_and_no_others():
     assert sorted(zhixing.__all__) == [
-        "Columns",
-        "ClassifyOptions",
         "Classifier",
+        "ClassifyOptions",
+        "Columns",
+        "Report",
+        "SummarizeOptions",
+        "Summarizer",
         "TranslateOptions",
         "Translator",
         "__version__",

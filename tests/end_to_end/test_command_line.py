@@ -246,7 +246,7 @@ USAGE = {
     "classify m x --precision int4": "'int4' is not one of 'auto', 'float32', 'bfloat16'",
     "classify m": "give either texts, or --input FILE; one of the two",
     "classify m x --input y.csv": "give either texts, or --input FILE; one of the two",
-    "classify m x --output y.jsonl": "--output, --text and --pair belong to --input FILE",
+    "classify m x --output y.jsonl": "--output and --text belong to --input FILE",
     "classify nowhere x": "nowhere is neither a model folder nor a built-in model",
     "evaluate m --data x.csv --out r.txt": "r.txt has to end in .json or .html",
     "resume nowhere": "has no run.json; name the --out folder of a training",

@@ -133,9 +133,9 @@ def test_a_model_reads_and_writes_the_languages_it_is_told(
     tokenizer = transformers.M2M100Tokenizer.from_pretrained(model, src_lang=source)
     translator = Translator(load_pretrained(model))
     options = TranslateOptions(source_language=source, target_code=target, splits=False)
-    before, task = translator.directed(options)
-    assert before == []
-    window = task.window(translator.text_format.source.ids([ENGLISH[0]])[0])
+    sources = translator.prepare([ENGLISH[0]], options)
+    assert sources.code == []
+    window = sources.task.window(sources.ids[0])
     inputs = tokenizer(ENGLISH[0], return_tensors="pt")
     assert window.input_ids.tolist() == inputs["input_ids"][0].tolist()
     expected = reference.generate(**inputs, forced_bos_token_id=tokenizer.get_lang_id(target))

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -19,7 +19,7 @@ from zhixing.cli.options import (
     Threads,
     WeightColumn,
 )
-from zhixing.cli.printing import console, print_json
+from zhixing.cli.printing import print_json
 from zhixing.cli.settings import print_settings
 from zhixing.cli.watching import Watcher, end_stopped, print_finished
 from zhixing.config import parse_pairs, read_recipe
@@ -29,6 +29,7 @@ from zhixing.workflows.folds import cross_validate
 from zhixing.workflows.train import train_model
 
 app = typer.Typer(add_completion=False)
+Given = TypeVar("Given")
 
 
 @app.command()
@@ -66,34 +67,28 @@ def train(
     """Train a model on rows with targets: a model folder, its scores and a report.
 
     Every setting has a name; `zhixing train classify --data reviews.csv --out runs/reviews
-    epochs=4 learning_rate=1e-4` sets two of them. A kill at any moment costs nothing: zhixing
-    resume.
+    epochs=4 learning_rate=1e-4` sets two of them, `zhixing train classify --settings` lists all. A
+    kill at any moment costs nothing: zhixing resume.
     """
     if lists_settings:
         print_settings(task, model)
         return
-    if data is None or out is None:
-        missing = "--data" if data is None else "--out"
-        raise ConfigError(f"Missing option '{missing}'; see zhixing train --help")
-    if folds:
-        check_free_to_write(out, overwrite=overwrite)
-        _refuse_standard_input(data)
+    data, out = _given("--data", data), _given("--out", out)
     columns = _columns(text=text, pair=pair, label=label, target=target, weight=weight)
-    values = {
-        **(read_recipe(recipe) if recipe else {}),
-        **parse_pairs([*columns, *(settings or [])]),
+    values = read_recipe(recipe) if recipe else {}
+    values |= parse_pairs([*columns, *(settings or [])])
+    alike: dict[str, Any] = {
+        "model": model,
+        "settings": values,
+        "device": device,
+        "threads": threads,
     }
+    spread = None
     with Watcher(is_quiet=as_json) as watcher:
-        alike: dict[str, Any] = {
-            "model": model,
-            "settings": values,
-            "device": device,
-            "threads": threads,
-            "watch": watcher,
-            "should_stop": watcher.should_stop,
-        }
-        spread = None
+        alike |= {"watch": watcher, "should_stop": watcher.should_stop}
         if folds:
+            check_free_to_write(out, overwrite=overwrite)
+            _refuse_standard_input(data)
             spread = cross_validate(task, data, num_folds=folds, **alike)
             watcher(f"{folds} folds: {spread.sentence()}")
         finished = train_model(
@@ -105,7 +100,12 @@ def train(
         print_json(finished.to_dict() | ({} if spread is None else {"folds": asdict(spread)}))
     else:
         print_finished(finished)
-        console.print(f"next    zhixing {task} {out} {finished.next_words}")
+
+
+def _given(option: str, value: Given | None) -> Given:
+    if value is None:
+        raise ConfigError(f"Missing option '{option}'; see zhixing train --help")
+    return value
 
 
 def _columns(**named: str | None) -> list[str]:

@@ -1,5 +1,6 @@
 """A training as a person watches it: a progress line, evaluations, and an orderly end."""
 
+import shlex
 import signal
 import sys
 import time
@@ -102,10 +103,14 @@ def print_finished(finished: Finished) -> None:
         print_lines(report.lines())
     console.print(f"model   {finished.folder}")
     console.print(f"report  {finished.folder / 'report.html'}")
+    words = shlex.join(["zhixing", finished.task, str(finished.folder)])
+    console.print(f"next    {words} {finished.next_words}")
 
 
 def end_stopped(folder: Path, *, is_stopped: bool) -> None:
     """End with status 130 where a person stopped the run; other ranks end quietly."""
     if is_stopped:
-        console.print(f"stopped; go on with: zhixing resume {folder}", soft_wrap=True)
+        console.print(
+            f"stopped; go on with: zhixing resume {shlex.quote(str(folder))}", soft_wrap=True
+        )
         sys.exit(130)

@@ -56,13 +56,21 @@ class TextDifference:
         return self.score - self.other
 
 
-class _Bleu(BLEU):
-    """BLEU whose scores are all of one type: sacreBLEU cannot average its zeros with the others."""
+class _PlainFloats:
+    """Give scores of one type: sacreBLEU cannot average the zeros among its numpy floats."""
 
     def _compute_score_from_stats(self, stats: Any) -> Any:
-        score = super()._compute_score_from_stats(stats)
+        score = super()._compute_score_from_stats(stats)  # type: ignore[misc]
         score.score = float(score.score)
         return score
+
+
+class _Bleu(_PlainFloats, BLEU):
+    """BLEU with plain floats."""
+
+
+class _Chrf(_PlainFloats, CHRF):
+    """chrF with plain floats."""
 
 
 def text_scores(
@@ -86,7 +94,7 @@ def text_scores(
     _check(hypotheses, references)
     # "force" only stills a warning about texts that end in a point set apart.
     bleu = _Bleu(tokenize="zh" if is_chinese(references) else "13a", force=True)
-    chrf = CHRF()
+    chrf = _Chrf()
     bleu_score, chrf_score = (
         metric.corpus_score(list(hypotheses), [list(references)], n_bootstrap=resamples or 1)
         for metric in (bleu, chrf)

@@ -98,6 +98,12 @@ def first_positions(
     return x[torch.tensor(starts(lengths), device=x.device)]
 
 
+def last_positions(x: Shaped[Tensor, "N ..."], lengths: tuple[int, ...]) -> Shaped[Tensor, "B ..."]:
+    """Take the last position of every sequence."""
+    ends = torch.tensor(lengths).cumsum(0)
+    return x[(ends - 1).to(x.device)]
+
+
 def sequence_means(x: Shaped[Tensor, "N D"], lengths: tuple[int, ...]) -> Shaped[Tensor, "B D"]:
     """Average the positions of every sequence."""
     counts = torch.tensor(lengths, device=x.device)

@@ -1,4 +1,4 @@
-"""A search over a writer whose probabilities can be worked out by hand."""
+"""A search over a model whose probabilities can be worked out by hand."""
 
 import math
 from collections.abc import Sequence
@@ -12,13 +12,14 @@ from zhixing.errors import DataError
 from zhixing.generation import search as searching
 from zhixing.generation.search import gaps_filled, search
 from zhixing.generation.settings import SearchSettings
+from zhixing.layers.ragged import Ragged
 
 END, START = 0, 1
 SETTINGS = SearchSettings(start_id=START, end_ids=(END,), max_new_tokens=6)
 
 
 @dataclass
-class CrossKeyValues:
+class TextsRead:
     """What every hypothesis has read, by sequence."""
 
     texts: list[list[list[int]]]
@@ -26,9 +27,13 @@ class CrossKeyValues:
 
     def descend(self, parents: Tensor) -> None:
         self.texts = [
-            [list(own[i]) for i in chosen]
-            for own, chosen in zip(self.texts, parents.tolist(), strict=True)
+            [list(texts[i]) for i in chosen]
+            for texts, chosen in zip(self.texts, parents.tolist(), strict=True)
         ]
+
+    @property
+    def flat(self) -> list[list[int]]:
+        return [text for texts in self.texts for text in texts]
 
     def keep(self, order: Sequence[int]) -> None:
         self.left.append(len(order))
@@ -41,20 +46,25 @@ class Table:
     def __init__(self, rows: dict[tuple[int, ...], list[float]], size: int = 5) -> None:
         self.rows = rows
         self.size = size
-        self.state = CrossKeyValues([])
+        self.state = TextsRead([])
         self.read: list[int] = []
 
-    def start(self, inputs: list[int]) -> CrossKeyValues:
-        self.state = CrossKeyValues([[[one]] for one in inputs])
-        return self.state
+    def start(self, inputs: list[int], prompts: Ragged) -> tuple[Tensor, TextsRead]:
+        read = zip(inputs, prompts.split(), strict=True)
+        self.state = TextsRead([[[number, *prompt.tolist()]] for number, prompt in read])
+        return self.after(self.state), self.state
 
-    def step(self, ids: Tensor, state: CrossKeyValues) -> tuple[Tensor, CrossKeyValues]:
-        flat = [text for own in state.texts for text in own]
-        for text, token in zip(flat, ids.tolist(), strict=True):
+    def step(self, ids: Tensor, state: TextsRead) -> tuple[Tensor, TextsRead]:
+        for text, token in zip(state.flat, ids.tolist(), strict=True):
             text.append(token)
+        return self.after(state), state
+
+    def after(self, state: TextsRead) -> Tensor:
+        return torch.stack([self.next_of(tuple(text)) for text in state.flat])
+
+    def next_of(self, text: tuple[int, ...]) -> Tensor:
         even = [1.0 / self.size] * self.size
-        rows = [self.rows.get(tuple(t), self.rows.get((-1, *t[2:]), even)) for t in flat]
-        return torch.tensor(rows), state
+        return torch.tensor(self.rows.get(text, self.rows.get((-1, *text[2:]), even)))
 
     def next_logits(self, states: Tensor) -> Tensor:
         self.read.append(len(states))
@@ -97,7 +107,7 @@ def test_scores_read_in_parts_choose_the_same(
     settings = SETTINGS.changed(no_repeat_ngram_size=2, **changes)
     prefixes: list[list[int]] = [[], [3], [2, 4], [], [4]]
     whole = search(GARDEN, [7] * 5, settings, sequences=5, prefixes=prefixes)
-    monkeypatch.setattr(searching, "MOST_SCORES", 2 * settings.width * GARDEN.size)
+    monkeypatch.setattr(searching, "MAX_SCORES_AT_ONCE", 2 * settings.width * GARDEN.size)
     GARDEN.read.clear()
     assert search(GARDEN, [7] * 5, settings, sequences=5, prefixes=prefixes) == whole
     assert max(GARDEN.read) <= 2 * settings.width

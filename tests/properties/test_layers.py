@@ -103,7 +103,7 @@ def test_every_row_lies_in_one_cell(
     groups = plan_groups(lengths, attended, same_offset=same_offset)
     assert sorted(i for group in groups for i in group.sequences) == list(range(len(lengths)))
     rows = torch.arange(float(sum(lengths))).view(-1, 1, 1)
-    laid = [rectangle(rows, lengths, g.sequences, g.own, g.start) for g in groups]
+    laid = [rectangle(rows, lengths, g.sequences, g.length, g.start) for g in groups]
     slots = torch.cat([slot.transpose(1, 2).flatten(0, 1) for slot in laid])
     assert torch.equal(slots[cells_of_rows(lengths, groups)], rows)
 

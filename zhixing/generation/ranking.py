@@ -14,11 +14,11 @@ NO_SCORE = -1e9
 Score = TypeVar("Score", float, Tensor)
 
 # Scores that are first reduced to their largest, which is vectorized; sorting is not.
-BLOCK = 128
+BLOCK_SIZE = 128
 # Numbers below this are apart by less than a hundred-thousandth.
-LARGE = 64.0
+MAX_EXACT_SCORE = 64.0
 # Rows whose exponentials stay in a core's second-level cache with sixty thousand scores each.
-ROWS = 4
+ROWS_IN_CACHE = 4
 
 
 @dataclass(frozen=True)
@@ -83,16 +83,16 @@ def best_joined(
     those are sorted.
     """
     groups, width, size = scores.shape
-    blocks = size // BLOCK
-    if count * BLOCK * 2 >= size:
+    blocks = size // BLOCK_SIZE
+    if count * BLOCK_SIZE * 2 >= size:
         cells = torch.arange(width * size, device=scores.device).expand(groups, -1)
     else:
-        maxima = scores[..., : blocks * BLOCK].view(groups, width, blocks, BLOCK).amax(-1)
+        maxima = scores[..., : blocks * BLOCK_SIZE].view(groups, width, blocks, BLOCK_SIZE).amax(-1)
         chosen = (maxima + added.unsqueeze(-1)).flatten(1).topk(count).indices
-        first = chosen.div(blocks, rounding_mode="floor") * size + chosen % blocks * BLOCK
-        inside = torch.arange(BLOCK, device=scores.device)
+        first = chosen.div(blocks, rounding_mode="floor") * size + chosen % blocks * BLOCK_SIZE
+        inside = torch.arange(BLOCK_SIZE, device=scores.device)
         # The last, smaller block of every row is always looked at.
-        rest = torch.arange(blocks * BLOCK, size, device=scores.device)
+        rest = torch.arange(blocks * BLOCK_SIZE, size, device=scores.device)
         ends = torch.arange(width, device=scores.device).unsqueeze(-1) * size + rest
         cells = torch.cat(
             ((first.unsqueeze(-1) + inside).flatten(1), ends.flatten().expand(groups, -1)), 1
@@ -112,7 +112,7 @@ def log_totals(scores: Float[Tensor, "N V"]) -> Float[Tensor, " N"]:
     It is how far the log-softmax, one pass of a vectorized kernel, moves each row.
     """
     first = scores[:, 0]
-    moved = torch.cat([part.log_softmax(-1)[:, 0] for part in scores.split(ROWS)])
+    moved = torch.cat([part.log_softmax(-1)[:, 0] for part in scores.split(ROWS_IN_CACHE)])
     # Where a row's first score is huge, its digits would be lost.
-    is_exact = (first.abs() < LARGE) & (moved.abs() < LARGE)
+    is_exact = (first.abs() < MAX_EXACT_SCORE) & (moved.abs() < MAX_EXACT_SCORE)
     return first - moved if bool(is_exact.all()) else scores.logsumexp(-1)

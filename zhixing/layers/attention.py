@@ -160,7 +160,7 @@ def attend(
     may_fill = not (is_causal or query.requires_grad or bias is not None)
     results = []
     for number, group in enumerate(groups):
-        queries = rectangle(query, lengths, group.sequences, group.own, group.start)
+        queries = rectangle(query, lengths, group.sequences, group.length, group.start)
         width = filled_columns(group, query) if may_fill else group.attended
         start = group.attended_start if width == group.attended else None
         keys, values = (
@@ -199,7 +199,7 @@ def _biased(
     is_square: bool,
 ) -> Float[Tensor, "B H T S"]:
     """Join what may be seen and what is added; all sequences of a group have one offset."""
-    distance = distances(group.own, group.attended, query.device)
+    distance = distances(group.length, group.attended, query.device)
     added = bias(distance).to(query.dtype).unsqueeze(0)
     if is_square:
         added = added.masked_fill(distance > 0, -torch.inf)

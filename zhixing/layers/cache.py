@@ -21,8 +21,8 @@ from zhixing.layers.positions import PositionBias
 from zhixing.layers.ragged import starts
 
 MIN_SLOTS = 32
-# Fewer than this are attended to faster than they are thinned out.
-MANY_SLOTS = 64
+# So many are attended to faster than they are thinned out.
+MAX_UNPRUNED_SLOTS = 64
 
 
 class KeyValueCache:
@@ -165,7 +165,7 @@ class BeamMask:
     used: int
     dtype: torch.dtype
     width: int = 1
-    limit: int = MANY_SLOTS
+    limit: int = MAX_UNPRUNED_SLOTS
 
     @classmethod
     def of(cls, lengths: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> "BeamMask":
@@ -232,7 +232,7 @@ class BeamMask:
             return None
         is_seen = (self.mask == 0).any(1)
         most = int(is_seen.sum(1).max())
-        self.limit = max(MANY_SLOTS, 2 * most)
+        self.limit = max(MAX_UNPRUNED_SLOTS, 2 * most)
         if most == self.used:
             return None
         index = is_seen.logical_not().byte().argsort(dim=1, stable=True)[:, :most]

@@ -96,10 +96,10 @@ class _VocabularyLoss(torch.autograd.Function):
         grad_bias = None if bias is None else torch.zeros_like(bias, dtype=wide)
         total = states.new_zeros((), dtype=wide)
         for start in range(0, len(rows), ROWS):
-            place = slice(start, start + ROWS)
-            own, share = rows[place], shares[place].unsqueeze(-1)
-            mark = marks[place].unsqueeze(-1)
-            scores = functional.linear(own, weight, bias).to(wide).log_softmax(-1)
+            part = slice(start, start + ROWS)
+            states, share = rows[part], shares[part].unsqueeze(-1)
+            mark = marks[part].unsqueeze(-1)
+            scores = functional.linear(states, weight, bias).to(wide).log_softmax(-1)
             losses = scores.gather(1, mark) * (smoothing - 1.0)
             if smoothing:
                 losses -= scores.mean(-1, keepdim=True) * smoothing
@@ -109,9 +109,9 @@ class _VocabularyLoss(torch.autograd.Function):
                 scores -= smoothing / size
             scores.scatter_add_(1, mark, torch.full_like(losses, smoothing - 1.0))
             scores *= share
-            scores = scores.to(own.dtype)
-            torch.mm(scores, weight.to(own.dtype), out=grad_rows[place])
-            grad_weight.addmm_(scores.mT.to(wide), own.to(wide))
+            scores = scores.to(states.dtype)
+            torch.mm(scores, weight.to(states.dtype), out=grad_rows[part])
+            grad_weight.addmm_(scores.mT.to(wide), states.to(wide))
             if grad_bias is not None:
                 grad_bias += scores.sum(0)
         ctx.save_for_backward(grad_rows[:count], grad_weight.to(weight.dtype), grad_bias)

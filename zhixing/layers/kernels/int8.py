@@ -162,11 +162,11 @@ def _rounded_plainly(x: Float[Tensor, "N I"]) -> Int8Rows:
 def _rounded_at_once(x: Float[Tensor, "N I"]) -> Int8Rows:
     """Round rows by a kernel that sets two float32 behind each row: the scale and the offset."""
     size = x.size(1)
-    whole = torch.ops.quantized.embedding_bag_byte_prepack(x)
-    scale, smallest = whole[:, size:].view(torch.float32).split(1, 1)
+    packed = torch.ops.quantized.embedding_bag_byte_prepack(x)
+    scale, smallest = packed[:, size:].view(torch.float32).split(1, 1)
     # The kernel passes over what is not a number; times zero, that is still none.
     offset = torch.addmv(smallest.squeeze(1), x, x.new_zeros(size)).unsqueeze(1)
-    return Int8Rows(whole[:, :size].contiguous(), scale, offset)
+    return Int8Rows(packed[:, :size].contiguous(), scale, offset)
 
 
 def prepare(
@@ -311,15 +311,15 @@ def _is_right_for_few(values: Tensor, weight: Tensor, expected: Tensor) -> bool:
 def _rounds_rightly(values: Tensor) -> bool:
     x = torch.cat((values.float() / 7, torch.full((1, values.size(1)), 3.0)))
     try:
-        found, wanted = _rounded_at_once(x), _rounded_plainly(x)
+        fast, plain = _rounded_at_once(x), _rounded_plainly(x)
     except (AttributeError, RuntimeError):
         return False
     # Where a product lies halfway between two steps, either may be taken.
     return (
-        torch.equal(found.offset, wanted.offset)
-        and torch.allclose(found.scale, wanted.scale)
-        and int((found.values.int() - wanted.values.int()).abs().max()) <= 1
-        and bool((found.values == wanted.values).double().mean() > 0.99)
+        torch.equal(fast.offset, plain.offset)
+        and torch.allclose(fast.scale, plain.scale)
+        and int((fast.values.int() - plain.values.int()).abs().max()) <= 1
+        and bool((fast.values == plain.values).double().mean() > 0.99)
     )
 
 

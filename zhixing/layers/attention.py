@@ -1,4 +1,4 @@
-"""Attention: the textbook's, one pair of sequences at a time, and the same for ragged batches.
+"""Attention under a causal or no mask: the textbook's, and the same for ragged batches.
 
 `attend_plainly` loops over the sequences with the paper's equation. `attend` gives the same numbers
 without forming the weights: sequences of equal or nearly equal length are laid side by side as

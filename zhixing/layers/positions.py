@@ -1,4 +1,4 @@
-"""Six ways to tell a model where a token stands, each with its paper.
+"""Position embeddings and biases: sinusoidal, rotary (RoPE), relative (T5), linear (ALiBi), ....
 
 Learned and sinusoidal positions are added to the embeddings; a convolution reads the neighbours and
 is added too; rotary positions turn queries and keys; relative and linear biases are added to the

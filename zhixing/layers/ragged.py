@@ -1,4 +1,4 @@
-"""A batch without padding: sequences laid end to end, with their lengths."""
+"""Ragged: a batch without padding, its sequences laid end to end, with their lengths."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""All that tells one model from another, as independent, named choices."""
+"""ModelConfig: all that tells one model from another, as independent, named choices."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields

@@ -1,4 +1,4 @@
-"""Packed linear layers, put onto a model that will not be trained any more."""
+"""Packed linear layers for inference, put onto a model that will not be trained any more."""
 
 import copy
 

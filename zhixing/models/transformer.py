@@ -1,4 +1,4 @@
-"""The Transformer, assembled once for all families."""
+"""The Transformer, encoder, decoder or both, assembled once for all families."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Sequences of nearly equal length laid side by side, as fused attention kernels want them."""
+"""Ragged batches to padded rectangles, as fused attention kernels want them, and back."""
 
 from dataclasses import dataclass
 from functools import lru_cache

@@ -192,6 +192,24 @@ def test_no_ngram_of_a_prompt_and_its_continuation_occurs_twice(
     assert found[0].ids == (expected,)
 
 
+def test_a_sequence_that_changes_its_place_takes_its_prompt_with_it() -> None:
+    table = Table(
+        {
+            (5, 4): [1.0, 0, 0, 0, 0],
+            (6, 3): [0, 0, 0, 0, 1.0],
+            (6, 3, 4): [0, 0, 0.4, 0.6, 0],
+            (6, 3, 4, 2): [1.0, 0, 0, 0, 0],
+            (8, 2): [0, 0, 0, 1.0, 0],
+            (8, 2, 3): [0, 0, 0.6, 0, 0.4],
+            (8, 2, 3, 4): [1.0, 0, 0, 0, 0],
+        }
+    )
+    settings = SETTINGS.changed(no_repeat_ngram_size=1)
+    results = search(table, [5, 6, 8], settings, sequences=3, prompts=[[4], [3], [2]])
+    assert table.state.left == [2]
+    assert [hypotheses[0].ids for hypotheses in results] == [(END,), (4, 2, END), (3, 4, END)]
+
+
 @pytest.mark.parametrize("beams", [1, 2])
 @pytest.mark.parametrize(("chance", "expected"), [(0.4, 2), (0.34, 3)])
 def test_what_a_prompt_holds_is_penalized_once(chance: float, expected: int, beams: int) -> None:
@@ -221,20 +239,20 @@ SHORT, LONGER, LONGEST = (END,), (2, END), (2, 4, END)
 
 
 @pytest.mark.parametrize(
-    ("chance", "early_stopping", "expected"),
+    ("chance", "early_stopping", "steps", "expected"),
     [
         # 2 END has 0.3 (-0.60), and 2 4 has 0.2: were it to end now, -0.80, more than -0.92.
-        (0.4, "yes", [LONGER, SHORT]),
-        (0.4, "no", [LONGEST, LONGER]),
-        (0.4, "never", [LONGEST, LONGER]),
+        (0.4, "yes", 2, [LONGER, SHORT]),
+        (0.4, "no", 3, [LONGEST, LONGER]),
+        (0.4, "never", 3, [LONGEST, LONGER]),
         # 2 END has 0.4 (-0.46), and 2 4 has 0.1: now -1.15, less than -0.92; at six tokens -0.38.
-        (0.2, "yes", [LONGER, SHORT]),
-        (0.2, "no", [LONGER, SHORT]),
-        (0.2, "never", [LONGER, LONGEST]),
+        (0.2, "yes", 2, [LONGER, SHORT]),
+        (0.2, "no", 2, [LONGER, SHORT]),
+        (0.2, "never", 3, [LONGER, LONGEST]),
     ],
 )
 def test_a_beam_stops_when_it_has_enough(
-    chance: float, early_stopping: EarlyStopping, expected: list[tuple[int, ...]]
+    chance: float, early_stopping: EarlyStopping, steps: int, expected: list[tuple[int, ...]]
 ) -> None:
     table = Table(
         {
@@ -247,6 +265,7 @@ def test_a_beam_stops_when_it_has_enough(
     settings = SETTINGS.changed(num_beams=2, num_results=2, early_stopping=early_stopping)
     (found,) = search(table, [7], settings, sequences=1)
     assert [hypothesis.ids for hypothesis in found] == expected
+    assert len(table.read) == steps
 
 
 def test_prefixes_have_to_be_one_a_sequence() -> None:

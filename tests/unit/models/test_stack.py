@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from zhixing.errors import DataError
 from zhixing.layers.block import Block, Memory
+from zhixing.layers.positions import RotaryScaling
 from zhixing.layers.ragged import Ragged
 from zhixing.models.config import ModelConfig
 from zhixing.models.stack import Stack
@@ -158,6 +159,21 @@ def test_the_causal_mask_and_cross_attention_are_two_settings(
     before, after = (stack(y, (3,), memory=memory)[:2] for y in (x, changed))
     assert bool((before == after).all()) == is_causal
     assert (stack.blocks[0].cross_attention is not None) == crosses
+
+
+def test_base_and_scaling_of_rotary_positions_are_the_configurations() -> None:
+    config = replace(
+        CONFIG,
+        rotary_scaling="llama3",
+        rotary_scaling_factor=8.0,
+        rotary_low_factor=2.0,
+        rotary_high_factor=3.0,
+        rotary_trained_positions=16,
+    )
+    for stack in (drawn(config).decoder, drawn(replace(config, encoder_layers=1)).encoder):
+        assert stack.rotary is not None
+        assert (stack.rotary.head_size, stack.rotary.base) == (SIZE, 50.0)
+        assert stack.rotary.scaling == RotaryScaling("llama3", 8.0, 2.0, 3.0, 16)
 
 
 def test_a_stack_without_blocks_hands_on_its_input() -> None:

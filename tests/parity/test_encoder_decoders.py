@@ -214,8 +214,10 @@ def test_reading_step_by_step_equals_reading_at_once(case: Case, tmp_path: Path)
     with torch.no_grad():
         states = model.decoder_states(Ragged.of(sources), Ragged.of(list(outputs)))
         at_once = model.next_logits(states).view(*outputs.shape, -1)
-        state = model.start(Ragged.of(sources))
-        for position in range(outputs.size(1)):
+        prompts = Ragged.of(list(outputs[:, :1]))
+        states, state = model.start(Ragged.of(sources), prompts)
+        assert float((model.next_logits(states) - at_once[:, 0]).abs().max()) < 1e-10
+        for position in range(1, outputs.size(1)):
             states, state = model.step(outputs[:, position], state)
             logits = model.next_logits(states)
             assert float((logits - at_once[:, position]).abs().max()) < 1e-10

@@ -8,11 +8,17 @@ from torch import Tensor, nn
 
 from zhixing.layers.attention import attend, attend_plainly
 from zhixing.layers.block import Block, BlockConfig, StackContext, StepContext
-from zhixing.layers.cache import BeamMask, KeyValueCache
+from zhixing.layers.cache import BeamMask
 from zhixing.layers.dropout import Noise, drop
 from zhixing.layers.kernels.rectangles import cells_of_rows, plan_groups, rectangle
 from zhixing.layers.positions import Convolutional, LinearBias, PositionBias, RelativeBias, Rotary
-from zhixing.layers.ragged import Ragged, position_numbers, sequence_means, starts
+from zhixing.layers.ragged import (
+    Ragged,
+    last_positions,
+    position_numbers,
+    sequence_means,
+    starts,
+)
 from zhixing.layers.residual import NormPlace
 
 HEADS, SIZE = 2, 8
@@ -61,18 +67,23 @@ def _random(*shape: int, seed: int, dtype: torch.dtype = torch.float64) -> Tenso
 @relaxed
 @given(
     pairs=st.lists(st.tuples(LENGTH, LENGTH), min_size=1, max_size=6),
+    num_shared=st.sampled_from([1, HEADS]),
     is_causal=st.booleans(),
     bias=biases,
     seed=seeds,
 )
 def test_the_fast_path_equals_the_plain_one(
-    pairs: list[tuple[int, int]], is_causal: bool, bias: PositionBias | None, seed: int
+    pairs: list[tuple[int, int]],
+    num_shared: int,
+    is_causal: bool,
+    bias: PositionBias | None,
+    seed: int,
 ) -> None:
     if is_causal:
         pairs = [(min(pair), max(pair)) for pair in pairs]
     lengths, attended = (tuple(side) for side in zip(*pairs, strict=True))
     query = _random(sum(lengths), HEADS, 4, seed=seed)
-    key, value = (_random(sum(attended), HEADS, 4, seed=seed + i) for i in (1, 2))
+    key, value = (_random(sum(attended), num_shared, 4, seed=seed + i) for i in (1, 2))
     options = {
         "lengths": lengths,
         "attended_lengths": attended,
@@ -92,7 +103,7 @@ def test_every_row_lies_in_one_cell(
     groups = plan_groups(lengths, attended, same_offset=same_offset)
     assert sorted(i for group in groups for i in group.sequences) == list(range(len(lengths)))
     rows = torch.arange(float(sum(lengths))).view(-1, 1, 1)
-    laid = [rectangle(rows, lengths, g.sequences, g.own, g.start) for g in groups]
+    laid = [rectangle(rows, lengths, g.sequences, g.length, g.start) for g in groups]
     slots = torch.cat([slot.transpose(1, 2).flatten(0, 1) for slot in laid])
     assert torch.equal(slots[cells_of_rows(lengths, groups)], rows)
 
@@ -185,56 +196,54 @@ def test_the_future_changes_no_past_value(
 
 @quick
 @given(
-    sequences=st.integers(1, 4),
-    length=st.integers(1, 8),
+    prompts=short_batches,
+    steps=st.integers(1, 6),
     norm=norms,
     context=surrounded,
     data=st.data(),
     seed=seeds,
 )
 def test_cached_equals_uncached(
-    sequences: int,
-    length: int,
+    prompts: tuple[int, ...],
+    steps: int,
     norm: NormPlace,
     context: StackContext,
     data: st.DataObject,
     seed: int,
 ) -> None:
     block = _block(norm)
-    texts = [[_random(0, SIZE, seed=seed)] for _ in range(sequences)]
-    like = torch.zeros(1, HEADS, SIZE // HEADS, dtype=torch.float64)
-    cache = KeyValueCache.empty(like, sequences=sequences)
-    beam_mask = BeamMask.empty(sequences, torch.float64, like.device)
+    batch = Ragged(_random(sum(prompts), SIZE, seed=seed), prompts)
+    texts = [[prompt] for prompt in batch.split()]
+    _, cache, _ = block.prefill(batch.values, prompts, context)
+    beam_mask = BeamMask.of(prompts, torch.float64, torch.device("cpu"))
     width = 1
-    for step in range(length):
-        if step:
-            # Whatever a beam search may choose: other hypotheses, more or fewer, and some
-            # sequences that end.
-            old, width = width, data.draw(st.integers(1, 3))
-            chosen = [
-                data.draw(st.lists(st.integers(0, old - 1), min_size=width, max_size=width))
-                for _ in texts[::old]
-            ]
-            beam_mask.descend(torch.tensor(chosen))
-            texts = [texts[i * old + j] for i, own in enumerate(chosen) for j in own]
-            order = data.draw(st.permutations(range(len(texts) // width)))
-            order = order[: data.draw(st.integers(1, len(order)))]
-            cache = cache.keep(order)
-            beam_mask.keep(order)
-            texts = [texts[i * width + j] for i in order for j in range(width)]
+    for step in range(steps):
+        # Whatever a beam search may choose: other hypotheses, more or fewer, and some sequences
+        # that end.
+        old, width = width, data.draw(st.integers(1, 3))
+        chosen = [
+            data.draw(st.lists(st.integers(0, old - 1), min_size=width, max_size=width))
+            for _ in texts[::old]
+        ]
+        beam_mask.descend(torch.tensor(chosen))
+        texts = [texts[i * old + j] for i, parents in enumerate(chosen) for j in parents]
+        order = data.draw(st.permutations(range(len(texts) // width)))
+        order = order[: data.draw(st.integers(1, len(order)))]
+        cache = cache.keep(order)
+        beam_mask.keep(order)
+        texts = [texts[i * width + j] for i in order for j in range(width)]
         new = _random(len(texts), SIZE, seed=seed + step + 1)
         texts = [[*text, part] for text, part in zip(texts, new.split(1), strict=True)]
         beam_mask.grow()
-        place = StepContext(
-            position=step,
+        told = StepContext(
+            positions=torch.tensor([sum(map(len, text)) - 1 for text in texts]),
             scores_added=beam_mask.scores_added(context.bias),
             rotary=context.rotary,
         )
-        found, cache = block.step(new, place, cache)
+        stepped, cache = block.step(new, told, cache)
         batch = Ragged.of(torch.cat(text) for text in texts)
-        at_once = block(batch.values, batch.lengths, context)
-        last = torch.tensor([start + step for start in starts(batch.lengths)])
-        assert (found - at_once[last]).abs().max() < 1e-10
+        at_once = last_positions(block(batch.values, batch.lengths, context), batch.lengths)
+        assert (stepped - at_once).abs().max() < 1e-10
 
 
 @quick

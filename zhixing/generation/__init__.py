@@ -1,1 +1,1 @@
-"""Writing: a search over what a model says of the next token."""
+"""Generation: greedy decoding, sampling and beam search over the logits of the next token."""

@@ -1,4 +1,4 @@
-"""Beams in groups that keep apart: several good ways to write something, unlike each other."""
+"""Diverse beam search: beams in groups that keep apart give results unlike each other."""
 
 from collections.abc import Sequence
 
@@ -9,8 +9,6 @@ from torch import Tensor
 from zhixing.generation.rules import Rules
 from zhixing.generation.selection import Beam, Candidates, Choice, Hypothesis
 from zhixing.generation.settings import SearchSettings
-
-_PARTS = slice(0, 1), slice(1, None)
 
 
 class DiverseBeam:
@@ -25,11 +23,11 @@ class DiverseBeam:
     def __init__(self, settings: SearchSettings, sequences: int, device: torch.device) -> None:
         self.penalty = settings.diversity_penalty
         self.width = settings.num_beams // settings.num_groups
-        own = settings.changed(num_beams=self.width, num_results=1, num_groups=1)
+        group_settings = settings.changed(num_beams=self.width, num_results=1, num_groups=1)
         # Of every hypothesis as many candidates may be held back as tokens were taken.
         spare = settings.num_beams * self.width
         self.groups = [
-            Beam(own, sequences, device, spare=spare) for _ in range(settings.num_groups)
+            Beam(group_settings, sequences, device, spare=spare) for _ in range(settings.num_groups)
         ]
 
     def read(self, logits: Float[Tensor, "N V"], rules: Rules, first: int) -> Candidates:
@@ -39,24 +37,24 @@ class DiverseBeam:
         parts = []
         for number, group in enumerate(self.groups):
             # At first all groups go on from the same, and rules change what they are given.
-            whole = logits.view(-1, alive if is_first else alive * len(self.groups), logits.size(1))
+            width = alive if is_first else alive * len(self.groups)
+            by_hypothesis = logits.view(-1, width, logits.size(1))
             column = 0 if is_first else number * alive
-            own = whole[:, column : column + alive].flatten(0, 1).clone()
-            parts.append(group.read(own, rules, first))
+            group_logits = by_hypothesis[:, column : column + alive].flatten(0, 1).clone()
+            parts.append(group.read(group_logits, rules, first))
         return Candidates.joined(parts, dim=1)
 
-    def choose(self, found: Candidates, rules: Rules) -> Choice:
+    def choose(self, candidates: Candidates, rules: Rules) -> Choice:
         """Let one group after the other choose."""
         is_first = self.groups[0].ids.size(-1) == 0
         count = len(self.groups)
-        taken = found.ids[:, :0]
+        taken = candidates.ids[:, :0]
         parents, is_done = [], None
-        sides = zip(
-            *(x.chunk(count, 1) for x in (found.ids, found.parents, found.log_probs)), strict=True
-        )
-        for number, (group, own) in enumerate(zip(self.groups, sides, strict=True)):
-            times = (own[0].unsqueeze(-1) == taken.unsqueeze(1)).sum(-1)
-            choice = group.choose_lowered(Candidates(*own), times * self.penalty)
+        sides = (candidates.ids, candidates.parents, candidates.log_probs)
+        parts = zip(*(side.chunk(count, 1) for side in sides), strict=True)
+        for number, (group, part) in enumerate(zip(self.groups, parts, strict=True)):
+            times = (part[0].unsqueeze(-1) == taken.unsqueeze(1)).sum(-1)
+            choice = group.choose_lowered(Candidates(*part), times * self.penalty)
             taken = torch.cat((taken, choice.ids), 1)
             parents.append(choice.parents + (0 if is_first else number * self.width))
             is_done = choice.is_done if is_done is None else is_done & choice.is_done
@@ -66,12 +64,13 @@ class DiverseBeam:
 
     def results(self, row: int) -> list[Hypothesis]:
         """Give the best of every group, then the others, both best first; none comes twice."""
-        found = [group.results(row) for group in self.groups]
-        firsts, others = ([one for own in found for one in own[part]] for part in _PARTS)
-        order = [
-            one for some in (firsts, others) for one in sorted(some, key=lambda one: -one.score)
-        ]
-        return list({one.ids: one for one in reversed(order)}.values())[::-1]
+        by_group = [group.results(row) for group in self.groups]
+        ranked: dict[tuple[int, ...], Hypothesis] = {}
+        for part in (slice(0, 1), slice(1, None)):
+            hypotheses = [hypothesis for group in by_group for hypothesis in group[part]]
+            for hypothesis in sorted(hypotheses, key=lambda hypothesis: -hypothesis.score):
+                ranked.setdefault(hypothesis.ids, hypothesis)
+        return list(ranked.values())
 
     def keep(self, order: Sequence[int]) -> None:
         """Go on with some of the sequences, in this order."""

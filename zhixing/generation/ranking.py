@@ -1,6 +1,7 @@
-"""The best of very many scores: over a vocabulary, in few passes through the memory."""
+"""Length penalty, top-k and log-softmax over a vocabulary, in few passes through the memory."""
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float, Int
@@ -10,12 +11,14 @@ from torch.nn import functional
 # Stands for a score that nobody has.
 NO_SCORE = -1e9
 
+Score = TypeVar("Score", float, Tensor)
+
 # Scores that are first reduced to their largest, which is vectorized; sorting is not.
-BLOCK = 128
+BLOCK_SIZE = 128
 # Numbers below this are apart by less than a hundred-thousandth.
-LARGE = 64.0
+MAX_EXACT_SCORE = 64.0
 # Rows whose exponentials stay in a core's second-level cache with sixty thousand scores each.
-ROWS = 4
+ROWS_IN_CACHE = 4
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Best:
 
     Attributes:
         scores: The largest first.
-        ids: Their places.
+        ids: Their numbers in the row.
     """
 
     scores: Float[Tensor, "N C"]
@@ -38,12 +41,28 @@ class BestJoined:
     Attributes:
         scores: What was added left out; `NO_SCORE` twice where a group has too few.
         rows: Of which row of the group each is.
-        ids: Their places in that row.
+        ids: Their numbers in that row.
     """
 
     scores: Float[Tensor, "B C"]
     rows: Int[Tensor, "B C"]
     ids: Int[Tensor, "B C"]
+
+
+def penalized(score: Score, length: int, length_penalty: float) -> Score:
+    """Apply the length penalty: divide a sum of log-probabilities by length^length_penalty.
+
+    0 ranks by the sum itself, 1 by the mean; the larger, the longer the results.
+
+    Source:
+        Wu et al. 2016, arXiv:1609.08144, equation 14, for ranking by a quotient. Departure: the
+        divisor is the plain power of the length, as in the reference library.
+
+    Example:
+        >>> penalized(-6.0, 4, 0.5)
+        -3.0
+    """
+    return score / length**length_penalty
 
 
 def best_scores(scores: Float[Tensor, "N V"], count: int) -> Best:
@@ -64,26 +83,26 @@ def best_joined(
     those are sorted.
     """
     groups, width, size = scores.shape
-    whole = size // BLOCK
-    if count * BLOCK * 2 >= size:
-        places = torch.arange(width * size, device=scores.device).expand(groups, -1)
+    blocks = size // BLOCK_SIZE
+    if count * BLOCK_SIZE * 2 >= size:
+        cells = torch.arange(width * size, device=scores.device).expand(groups, -1)
     else:
-        maxima = scores[..., : whole * BLOCK].view(groups, width, whole, BLOCK).amax(-1)
+        maxima = scores[..., : blocks * BLOCK_SIZE].view(groups, width, blocks, BLOCK_SIZE).amax(-1)
         chosen = (maxima + added.unsqueeze(-1)).flatten(1).topk(count).indices
-        first = chosen.div(whole, rounding_mode="floor") * size + chosen % whole * BLOCK
-        inside = torch.arange(BLOCK, device=scores.device)
+        first = chosen.div(blocks, rounding_mode="floor") * size + chosen % blocks * BLOCK_SIZE
+        inside = torch.arange(BLOCK_SIZE, device=scores.device)
         # The last, smaller block of every row is always looked at.
-        rest = torch.arange(whole * BLOCK, size, device=scores.device)
+        rest = torch.arange(blocks * BLOCK_SIZE, size, device=scores.device)
         ends = torch.arange(width, device=scores.device).unsqueeze(-1) * size + rest
-        places = torch.cat(
+        cells = torch.cat(
             ((first.unsqueeze(-1) + inside).flatten(1), ends.flatten().expand(groups, -1)), 1
         )
-    spare = (0, max(count - places.size(1), 0))
-    values = functional.pad(scores.flatten(1).gather(1, places), spare, value=2 * NO_SCORE)
-    places = functional.pad(places, spare)
-    rows = places.div(size, rounding_mode="floor")
+    spare = (0, max(count - cells.size(1), 0))
+    values = functional.pad(scores.flatten(1).gather(1, cells), spare, value=2 * NO_SCORE)
+    cells = functional.pad(cells, spare)
+    rows = cells.div(size, rounding_mode="floor")
     best = (values + added.gather(1, rows)).topk(count).indices
-    values, rows, ids = (x.gather(1, best) for x in (values, rows, places % size))
+    values, rows, ids = (x.gather(1, best) for x in (values, rows, cells % size))
     return BestJoined(values, rows, ids)
 
 
@@ -93,7 +112,7 @@ def log_totals(scores: Float[Tensor, "N V"]) -> Float[Tensor, " N"]:
     It is how far the log-softmax, one pass of a vectorized kernel, moves each row.
     """
     first = scores[:, 0]
-    moved = torch.cat([part.log_softmax(-1)[:, 0] for part in scores.split(ROWS)])
+    moved = torch.cat([part.log_softmax(-1)[:, 0] for part in scores.split(ROWS_IN_CACHE)])
     # Where a row's first score is huge, its digits would be lost.
-    is_exact = (first.abs() < LARGE) & (moved.abs() < LARGE)
+    is_exact = (first.abs() < MAX_EXACT_SCORE) & (moved.abs() < MAX_EXACT_SCORE)
     return first - moved if bool(is_exact.all()) else scores.logsumexp(-1)

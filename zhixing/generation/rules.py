@@ -1,4 +1,4 @@
-"""What may not be written, and what has to be: rules over the scores of the next token."""
+"""Rules over the logits of the next token: forced and suppressed tokens, no repeated n-grams."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,15 +12,17 @@ from zhixing.generation.settings import SearchSettings
 
 @dataclass
 class Rules:
-    """Apply the rules of a search.
+    """Change the logits of the next token by the rules of a search.
 
     Attributes:
         settings: Of the search.
+        prompts: What each sequence began with; repetition counts from there.
         prefixes: How each sequence has to begin; empty for no matter how.
         suppressed: Token ids that are never chosen.
     """
 
     settings: SearchSettings
+    prompts: list[tuple[int, ...]]
     prefixes: list[tuple[int, ...]]
     suppressed: Int[Tensor, " S"] = field(init=False)
 
@@ -29,6 +31,7 @@ class Rules:
 
     def keep(self, order: Sequence[int]) -> None:
         """Go on with some of the sequences."""
+        self.prompts = [self.prompts[i] for i in order]
         self.prefixes = [self.prefixes[i] for i in order]
 
     def forced(self, position: int) -> Bool[Tensor, " B"]:
@@ -50,22 +53,23 @@ class Rules:
         return not (has_penalty or bool(self.forced(position).any()))
 
     def apply(
-        self, scores: Float[Tensor, "B W V"], written: Int[Tensor, "B W T"], first: int
+        self, scores: Float[Tensor, "B W V"], ids: Int[Tensor, "B W T"], first: int
     ) -> Float[Tensor, "B W V"]:
         """Change scores in place: minus infinity for what may not come, 0 for what has to.
 
         Args:
             scores: Logits or log-probabilities of the next token, of some sequences.
-            written: Of every hypothesis of them.
+            ids: The tokens so far of every hypothesis of them.
             first: Number of the first of these sequences.
         """
-        settings, position = self.settings, written.size(-1)
+        settings, position = self.settings, ids.size(-1)
+        prompts = self.prompts[first : first + len(scores)]
         if len(self.suppressed):
             scores.index_fill_(-1, self.suppressed.to(scores.device), -torch.inf)
         if settings.repetition_penalty != 1.0:
-            self._penalize(scores, written)
-        if settings.no_repeat_ngram_size and position + 1 >= settings.no_repeat_ngram_size:
-            self._forbid_repetition(scores, written)
+            _penalize(scores, prompts, ids, settings.repetition_penalty)
+        if settings.no_repeat_ngram_size:
+            _forbid_ngrams(scores, prompts, ids, settings.no_repeat_ngram_size)
         if position < settings.min_new_tokens:
             scores[..., list(settings.end_ids)] = -torch.inf
         if position == 0 and settings.forced_first_id is not None:
@@ -77,28 +81,39 @@ class Rules:
                 _force(scores[row], prefix[position])
         return scores
 
-    def _penalize(self, scores: Float[Tensor, "B W V"], written: Int[Tensor, "B W T"]) -> None:
-        start = written.new_full((*written.shape[:2], 1), self.settings.start_id)
-        before = torch.cat((start, written), -1)
-        found = scores.gather(-1, before)
-        penalty = self.settings.repetition_penalty
-        scores.scatter_(-1, before, torch.where(found < 0, found * penalty, found / penalty))
 
-    def _forbid_repetition(
-        self, scores: Float[Tensor, "B W V"], written: Int[Tensor, "B W T"]
-    ) -> None:
-        size = self.settings.no_repeat_ngram_size
-        start = self.settings.start_id
-        for row, hypotheses in enumerate(written.tolist()):
-            for column, own in enumerate(hypotheses):
-                ids = [start, *own]
-                end = ids[len(ids) - size + 1 :] if size > 1 else []
-                banned = {
-                    ids[i + size - 1]
-                    for i in range(len(ids) - size + 1)
-                    if ids[i : i + size - 1] == end
-                }
-                scores[row, column, list(banned)] = -torch.inf
+def _penalize(
+    scores: Float[Tensor, "B W V"],
+    prompts: Sequence[tuple[int, ...]],
+    ids: Int[Tensor, "B W T"],
+    penalty: float,
+) -> None:
+    """Lower the scores of all tokens that came before (repetition penalty)."""
+    longest = max(map(len, prompts))
+    # A shorter prompt is filled up with a token of its own, which is lowered once all the same.
+    filled = ids.new_tensor([prompt + prompt[:1] * (longest - len(prompt)) for prompt in prompts])
+    before = torch.cat((filled.unsqueeze(1).expand(-1, ids.size(1), -1), ids), -1)
+    values = scores.gather(-1, before)
+    scores.scatter_(-1, before, torch.where(values < 0, values * penalty, values / penalty))
+
+
+def _forbid_ngrams(
+    scores: Float[Tensor, "B W V"],
+    prompts: Sequence[tuple[int, ...]],
+    ids: Int[Tensor, "B W T"],
+    size: int,
+) -> None:
+    """Suppress every token that would make so many tokens in a row occur twice."""
+    for row, (prompt, hypotheses) in enumerate(zip(prompts, ids.tolist(), strict=True)):
+        for column, hypothesis in enumerate(hypotheses):
+            text = [*prompt, *hypothesis]
+            begun = text[len(text) - size + 1 :] if size > 1 else []
+            banned = {
+                text[i + size - 1]
+                for i in range(len(text) - size + 1)
+                if text[i : i + size - 1] == begun
+            }
+            scores[row, column, list(banned)] = -torch.inf
 
 
 def _force(scores: Float[Tensor, "... V"], token_id: int) -> None:

@@ -1,4 +1,4 @@
-"""The one search: greedy, drawn or over beams, for anything that can start and step."""
+"""Beam search, greedy decoding and sampling, for any autoregressive model: prefill, then steps."""
 
 from collections.abc import Sequence
 from typing import Generic, Protocol, TypeVar, runtime_checkable
@@ -12,16 +12,17 @@ from zhixing.generation.diverse import DiverseBeam
 from zhixing.generation.rules import Rules
 from zhixing.generation.selection import Beam, Candidates, GreedyOrSampling, Hypothesis, Selector
 from zhixing.generation.settings import SearchSettings
+from zhixing.layers.ragged import Ragged
 
 # Scores that are held at once: on a CPU 16 MB of them, which stay in its caches from the product to
 # the last look at them. 61 MB, of 256 hypotheses over 59,514 tokens, took half as long again.
-MOST_SCORES = 1 << 23
-MOST_ACCELERATOR_SCORES = 1 << 28
+MAX_SCORES_AT_ONCE = 1 << 23
+MAX_ACCELERATOR_SCORES_AT_ONCE = 1 << 28
 
 
 @runtime_checkable
 class State(Protocol):
-    """What a writer remembers between steps, of several hypotheses of each sequence."""
+    """The KV cache or whatever else a model keeps between steps, of the hypotheses in a beam."""
 
     def descend(self, parents: Int[Tensor, "B W"]) -> None:
         """Go on from other hypotheses: for each sequence, which of its present ones."""
@@ -36,10 +37,10 @@ Kept = TypeVar("Kept", bound=State)
 
 @runtime_checkable
 class AutoregressiveModel(Protocol, Generic[Inputs, Kept]):
-    """Anything that says, token by token, what could come next."""
+    """Anything that says, token by token, what could come next; with an encoder or without."""
 
-    def start(self, inputs: Inputs, /) -> Kept:
-        """Read what is to be written about."""
+    def start(self, inputs: Inputs, prompts: Ragged, /) -> tuple[Float[Tensor, "B D"], Kept]:
+        """Prefill: read the inputs and every prompt; give what `next_logits` wants after them."""
 
     def step(self, ids: Int[Tensor, " N"], state: Kept, /) -> tuple[Float[Tensor, "N D"], Kept]:
         """Read one token of every hypothesis; give what `next_logits` wants. Consumes the state."""
@@ -54,51 +55,58 @@ class AutoregressiveModel(Protocol, Generic[Inputs, Kept]):
 
 @torch.inference_mode()
 def search(
-    writer: AutoregressiveModel[Inputs, Kept],
+    model: AutoregressiveModel[Inputs, Kept],
     inputs: Inputs,
     settings: SearchSettings,
     *,
     sequences: int,
+    prompts: Sequence[Sequence[int]] = (),
     prefixes: Sequence[Sequence[int]] = (),
     device: torch.device = torch.device("cpu"),
 ) -> list[list[Hypothesis]]:
-    """Write about each of some inputs.
+    """Generate from each of some inputs and prompts by greedy decoding, sampling or beam search.
 
-    A sequence that is done leaves the batch at once, and what the others write does not change by
-    it. Search does not know whether there is an encoder.
+    A sequence that is done leaves the batch at once, and what the others generate does not change
+    by it. Search does not know whether there is an encoder.
 
     Args:
-        writer: Starts and steps.
-        inputs: What `writer.start` takes.
+        model: Starts and steps.
+        inputs: What `model.start` takes: sources for an encoder, None where there is none.
         settings: How to search.
-        sequences: How many inputs there are.
-        prefixes: How each result has to begin; none to leave it to the writer.
-        device: Where the writer computes.
+        sequences: How many inputs there are: the batch size.
+        prompts: What the model reads before its first choice, one a sequence, of any length; no
+            result holds it. None of them for the start token alone.
+        prefixes: How each result has to begin; none to leave it to the model.
+        device: Where the model computes.
 
     Returns:
         For each input its `num_results` best hypotheses, the best first.
 
     Raises:
-        DataError: If there are not as many prefixes as sequences.
+        DataError: If there are not as many prompts or prefixes as sequences, or a prompt is empty.
     """
-    if prefixes and len(prefixes) != sequences:
-        raise DataError(
-            f"there are {sequences} sequences but {len(prefixes)} prefixes; give each one"
-        )
-    rules = Rules(settings, [tuple(one) for one in prefixes] or [()] * sequences)
+    for name, given in (("prompts", prompts), ("prefixes", prefixes)):
+        if given and len(given) != sequences:
+            raise DataError(
+                f"there are {sequences} sequences but {len(given)} {name}; give each one"
+            )
+    if not all(prompts):
+        raise DataError("a prompt is empty; it holds the start token at least")
+    read = [tuple(ids) for ids in prompts] or [(settings.start_id,)] * sequences
+    rules = Rules(settings, read, [tuple(ids) for ids in prefixes] or [()] * sequences)
     selector = _selector(settings, sequences, device)
-    found: list[list[Hypothesis]] = [[] for _ in range(sequences)]
-    places = list(range(sequences))
-    state = writer.start(inputs)
-    ids = torch.full((sequences,), settings.start_id, device=device)
-    while places:
-        states, state = writer.step(ids, state)
-        choice = selector.choose(_read(writer, states, selector, rules, len(places)), rules)
+    results: list[list[Hypothesis]] = [[] for _ in range(sequences)]
+    numbers = list(range(sequences))
+    ids = torch.tensor([token for prompt in read for token in prompt], device=device)
+    states, state = model.start(inputs, Ragged(ids, tuple(map(len, read))))
+    while numbers:
+        candidates = _candidates(model, states, selector, rules, len(numbers))
+        choice = selector.choose(candidates, rules)
         chosen, parents = choice.ids, choice.parents
         done = choice.is_done.tolist()
         if any(done):
             for row in (row for row, is_done in enumerate(done) if is_done):
-                found[places[row]] = selector.results(row)[: settings.num_results]
+                results[numbers[row]] = selector.results(row)[: settings.num_results]
             order = gaps_filled(done)
             if not order:
                 break
@@ -106,11 +114,11 @@ def search(
             selector.keep(order)
             rules.keep(order)
             state.keep(order)
-            places = [places[i] for i in order]
+            numbers = [numbers[i] for i in order]
             chosen, parents = chosen[order], parents[order]
         state.descend(parents)
-        ids = chosen.flatten()
-    return found
+        states, state = model.step(chosen.flatten(), state)
+    return results
 
 
 def _selector(settings: SearchSettings, sequences: int, device: torch.device) -> Selector:
@@ -119,8 +127,8 @@ def _selector(settings: SearchSettings, sequences: int, device: torch.device) ->
     return (Beam if settings.num_beams > 1 else GreedyOrSampling)(settings, sequences, device)
 
 
-def _read(
-    writer: AutoregressiveModel[Inputs, Kept],
+def _candidates(
+    model: AutoregressiveModel[Inputs, Kept],
     states: Tensor,
     selector: Selector,
     rules: Rules,
@@ -128,11 +136,11 @@ def _read(
 ) -> Candidates:
     """Score the vocabulary after every hypothesis, for some sequences at a time."""
     alive = len(states) // sequences
-    limit = MOST_SCORES if states.is_cpu else MOST_ACCELERATOR_SCORES
-    at_once = max(1, limit // (writer.num_tokens * alive))
+    limit = MAX_SCORES_AT_ONCE if states.is_cpu else MAX_ACCELERATOR_SCORES_AT_ONCE
+    at_once = max(1, limit // (model.num_tokens * alive))
     return Candidates.joined(
         [
-            selector.read(writer.next_logits(part).float(), rules, number * at_once)
+            selector.read(model.next_logits(part).float(), rules, number * at_once)
             for number, part in enumerate(states.split(at_once * alive))
         ]
     )
@@ -146,8 +154,5 @@ def gaps_filled(done: Sequence[bool]) -> list[int]:
         [0, 3, 2]
     """
     left = [i for i, is_done in enumerate(done) if not is_done]
-    order: list[int] = []
-    for place in range(len(left)):
-        order.append(place if not done[place] else -1)
-    rest = iter(reversed([i for i in left if i >= len(left)]))
-    return [i if i >= 0 else next(rest) for i in order]
+    movers = iter(reversed([i for i in left if i >= len(left)]))
+    return [next(movers) if done[i] else i for i in range(len(left))]

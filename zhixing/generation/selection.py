@@ -1,4 +1,4 @@
-"""Which hypotheses go on: the best of a beam, the best token alone, or tokens that are drawn."""
+"""Greedy decoding, sampling (top-k, top-p) and beam search: which hypotheses go on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from zhixing.generation.ranking import NO_SCORE, best_joined, best_scores, log_totals
+from zhixing.generation.ranking import (
+    NO_SCORE,
+    best_joined,
+    best_scores,
+    log_totals,
+    penalized,
+)
 from zhixing.generation.rules import Rules
 from zhixing.generation.settings import SearchSettings
 from zhixing.layers.cache import kept
@@ -17,11 +23,11 @@ from zhixing.layers.dropout import Noise
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """One way to write a sequence.
+    """A generated sequence: its tokens, their log-probabilities, and its score.
 
     Attributes:
-        ids: Without the start, with the end.
-        score: What it was ranked by: the sum of `log_probs` by the length to the penalty's power.
+        ids: Without the prompt, with the end.
+        score: What it was ranked by: the sum of `log_probs` under the length penalty.
         log_probs: Of every token; 0 where it was forced.
         has_ended: The model ended it; it was not cut at `max_new_tokens`.
     """
@@ -87,7 +93,7 @@ class Selector(Protocol):
             first: Number of the first of these sequences.
         """
 
-    def choose(self, found: Candidates, rules: Rules) -> Choice:
+    def choose(self, candidates: Candidates, rules: Rules) -> Choice:
         """Choose the next token of every hypothesis."""
 
     def results(self, row: int) -> list[Hypothesis]:
@@ -98,7 +104,12 @@ class Selector(Protocol):
 
 
 class GreedyOrSampling:
-    """Follow hypotheses that know nothing of each other: the best token, or one that is drawn."""
+    """Greedy decoding, the best token every time, or sampling with temperature, top-k, top-p.
+
+    Source:
+        Holtzman et al. 2020, arXiv:1904.09751, section 3.1, for top-p (nucleus sampling); Fan et
+        al. 2018, arXiv:1805.04833, section 5.1, for top-k.
+    """
 
     def __init__(self, settings: SearchSettings, sequences: int, device: torch.device) -> None:
         self.settings = settings
@@ -118,25 +129,25 @@ class GreedyOrSampling:
         position = self.ids.size(-1)
         alive = self.width if position else 1
         count = len(logits) // alive
-        own = slice(first, first + count)
+        rows = slice(first, first + count)
         logits = logits.view(count, alive, -1).expand(-1, self.width, -1)
         totals = log_totals(logits.flatten(0, 1)).view(count, -1)
         # Only a penalty changes scores of tokens that may be chosen.
         is_shared = position == 0 and self.width > 1
         is_changed = self.settings.repetition_penalty != 1.0 or is_shared
-        scores = rules.apply(logits.clone() if is_changed else logits, self.ids[own], first)
+        scores = rules.apply(logits.clone() if is_changed else logits, self.ids[rows], first)
         if self.settings.temperature:
-            chosen = self._drawn(scores, self.generators[own])
+            chosen = self._drawn(scores, self.generators[rows])
         else:
             chosen = best_scores(scores.flatten(0, 1), 1).ids.view(count, -1)
         log_probs = logits.gather(-1, chosen.unsqueeze(-1)).squeeze(-1) - totals
         parents = torch.arange(self.width, device=chosen.device).expand_as(chosen)
         return Candidates(chosen, parents if position else torch.zeros_like(parents), log_probs)
 
-    def choose(self, found: Candidates, rules: Rules) -> Choice:
+    def choose(self, candidates: Candidates, rules: Rules) -> Choice:
         """Go on with the one token of every hypothesis."""
         position = self.ids.size(-1)
-        chosen, log_probs = found.ids, found.log_probs
+        chosen, log_probs = candidates.ids, candidates.log_probs
         is_free = ~(self.has_ended | rules.forced(position).to(chosen.device).unsqueeze(-1))
         log_probs = torch.where(is_free, log_probs, 0.0)
         chosen = torch.where(self.has_ended, self.ends[0], chosen)
@@ -146,20 +157,20 @@ class GreedyOrSampling:
         is_done = self.has_ended.all(-1)
         if position + 1 == self.settings.max_new_tokens:
             is_done = torch.ones_like(is_done)
-        return Choice(chosen, found.parents, is_done)
+        return Choice(chosen, candidates.parents, is_done)
 
     def results(self, row: int) -> list[Hypothesis]:
         """Give the hypotheses of a sequence, likeliest first."""
         ends = set(self.settings.end_ids)
-        found = []
+        hypotheses = []
         for ids, log_probs in zip(
             self.ids[row].tolist(), self.log_probs[row].tolist(), strict=True
         ):
-            length = next((i + 1 for i, one in enumerate(ids) if one in ends), len(ids))
-            own = tuple(log_probs[:length])
-            score = sum(own) / length**self.settings.length_penalty
-            found.append(Hypothesis(tuple(ids[:length]), score, own, ids[length - 1] in ends))
-        return sorted(found, key=lambda one: -one.score)
+            length = next((i + 1 for i, token in enumerate(ids) if token in ends), len(ids))
+            kept_ids, kept_probs = tuple(ids[:length]), tuple(log_probs[:length])
+            score = penalized(sum(kept_probs), length, self.settings.length_penalty)
+            hypotheses.append(Hypothesis(kept_ids, score, kept_probs, kept_ids[-1] in ends))
+        return sorted(hypotheses, key=lambda hypothesis: -hypothesis.score)
 
     def keep(self, order: Sequence[int]) -> None:
         """Go on with some of the sequences, in this order."""
@@ -170,7 +181,7 @@ class GreedyOrSampling:
     def _drawn(
         self, scores: Float[Tensor, "B W V"], generators: Sequence[torch.Generator]
     ) -> Int[Tensor, "B W"]:
-        """Draw from what is left of the distribution; each sequence has its own numbers."""
+        """Draw from what top-k and top-p leave; each sequence has its own random numbers."""
         scores = scores.double() / self.settings.temperature
         if 0 < self.settings.top_k < scores.size(-1):
             least = scores.topk(self.settings.top_k, -1).values[..., -1:]
@@ -181,14 +192,14 @@ class GreedyOrSampling:
             is_spare = shares.cumsum(-1) - shares >= self.settings.top_p
             scores = scores.masked_fill(is_spare.gather(-1, index.argsort(-1)), -torch.inf)
         drawn = [
-            torch.multinomial(own.softmax(-1).cpu(), 1, generator=generator)
-            for own, generator in zip(scores, generators, strict=True)
+            torch.multinomial(rows.softmax(-1).cpu(), 1, generator=generator)
+            for rows, generator in zip(scores, generators, strict=True)
         ]
         return torch.stack(drawn).squeeze(-1).to(scores.device)
 
 
 class Beam:
-    """Follow the best hypotheses of each sequence, and keep the best that have ended.
+    """Beam search: follow the best hypotheses of each sequence, keep the best that have ended.
 
     The arithmetic is the reference library's: candidates are twice the beam (one more beam for
     each further end token), only those among the first `num_beams` may end, and ended ones are
@@ -228,34 +239,36 @@ class Beam:
             # Rules speak of log-probabilities.
             logits, totals = logits - totals, torch.zeros_like(totals)
         scores = logits.view(-1, alive, logits.size(-1))
-        own = slice(first, first + len(scores))
-        rules.apply(scores, self.ids[own], first)
-        before = self.scores[own] - totals.view(-1, alive)
+        rows = slice(first, first + len(scores))
+        rules.apply(scores, self.ids[rows], first)
+        before = self.scores[rows] - totals.view(-1, alive)
         best = best_joined(scores, before, self.candidates + self.spare)
         log_probs = best.scores - totals.view(-1, alive).gather(1, best.rows)
         return Candidates(best.ids, best.rows, log_probs)
 
-    def choose(self, found: Candidates, rules: Rules) -> Choice:
+    def choose(self, candidates: Candidates, rules: Rules) -> Choice:
         """Choose the best continuations of each sequence's hypotheses."""
-        return self.choose_lowered(found, None)
+        return self.choose_lowered(candidates, None)
 
-    def choose_lowered(self, found: Candidates, lowered: Float[Tensor, "B C"] | None) -> Choice:
+    def choose_lowered(
+        self, candidates: Candidates, lowered: Float[Tensor, "B C"] | None
+    ) -> Choice:
         """Choose the best continuations, some of them held back.
 
         Args:
-            found: Candidates of every sequence.
+            candidates: Of every sequence.
             lowered: What is taken off each candidate when it is chosen; its score stays its own.
         """
         position = self.ids.size(-1)
-        totals = found.log_probs + self.scores.gather(1, found.parents)
+        totals = candidates.log_probs + self.scores.gather(1, candidates.parents)
         ranks = totals if lowered is None else totals - lowered
-        chosen = ranks.topk(self.candidates)
-        ranks, places = chosen.values, chosen.indices
-        best, tokens, own, parents = (
-            x.gather(1, places) for x in (totals, found.ids, found.log_probs, found.parents)
+        ranks, order = ranks.topk(self.candidates)
+        best, tokens, log_probs, parents = (
+            x.gather(1, order)
+            for x in (totals, candidates.ids, candidates.log_probs, candidates.parents)
         )
         ids = torch.cat((_taken(self.ids, parents), tokens.unsqueeze(-1)), -1)
-        probs = torch.cat((_taken(self.log_probs, parents), own.unsqueeze(-1)), -1)
+        probs = torch.cat((_taken(self.log_probs, parents), log_probs.unsqueeze(-1)), -1)
         is_last = position + 1 == self.settings.max_new_tokens
         is_end = torch.isin(tokens, self.ends)
         going = (ranks + is_end * NO_SCORE).topk(self.width).indices
@@ -281,7 +294,8 @@ class Beam:
         may_end = may_end & self.may_improve.unsqueeze(-1)
         if not bool(may_end.any()):
             return
-        scores = (best / length**self.settings.length_penalty).masked_fill(~may_end, 2 * NO_SCORE)
+        scores = penalized(best, length, self.settings.length_penalty)
+        scores = scores.masked_fill(~may_end, 2 * NO_SCORE)
         merged = torch.cat((self.ended_scores, scores), 1).topk(self.width)
         spare = self.settings.max_new_tokens - length
         pad = torch.nn.functional.pad
@@ -298,13 +312,14 @@ class Beam:
         self.ended_lengths = lengths.gather(1, merged.indices)
 
     def _is_done(self, length: int) -> Bool[Tensor, " B"]:
+        """Apply early stopping: tell which sequences have enough hypotheses that ended."""
         settings = self.settings
         is_ended = self.ended_scores > NO_SCORE / 2
         longest = length
         if settings.early_stopping == "never" and settings.length_penalty > 0.0:
             longest = settings.max_new_tokens
         # The first is not the best where some were held back.
-        possible = self.scores.amax(1) / longest**settings.length_penalty
+        possible = penalized(self.scores.amax(1), longest, settings.length_penalty)
         worst = torch.where(is_ended, self.ended_scores.amin(1, keepdim=True), NO_SCORE)
         self.may_improve = self.may_improve & (possible.unsqueeze(-1) > worst).any(-1)
         is_full = is_ended.all(-1) & (settings.early_stopping == "yes")
@@ -313,7 +328,7 @@ class Beam:
     def results(self, row: int) -> list[Hypothesis]:
         """Give the hypotheses of a sequence that have ended, best first."""
         ends = set(self.settings.end_ids)
-        found = []
+        hypotheses = []
         for score, length, ids, log_probs in zip(
             self.ended_scores[row].tolist(),
             self.ended_lengths[row].tolist(),
@@ -322,9 +337,9 @@ class Beam:
             strict=True,
         ):
             if length:
-                own = tuple(ids[:length])
-                found.append(Hypothesis(own, score, tuple(log_probs[:length]), own[-1] in ends))
-        return found
+                kept_ids, kept_probs = tuple(ids[:length]), tuple(log_probs[:length])
+                hypotheses.append(Hypothesis(kept_ids, score, kept_probs, kept_ids[-1] in ends))
+        return hypotheses
 
     def keep(self, order: Sequence[int]) -> None:
         """Go on with some of the sequences, in this order."""

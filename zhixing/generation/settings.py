@@ -1,4 +1,4 @@
-"""SearchSettings: what decides which tokens are chosen."""
+"""SearchSettings: beam search, greedy decoding and sampling, and the rules of each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,19 +13,20 @@ _EARLY: dict[Any, EarlyStopping] = {False: "no", None: "no", True: "yes", "never
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """Say how a sequence is searched for.
+    """The settings of decoding: beams, length penalty, early stopping, top-k, top-p, ....
 
     Attributes:
-        start_id: What the decoder reads first; no result holds it.
+        start_id: What the decoder reads first where there is no prompt; no result holds it.
         end_ids: Any of them ends a hypothesis, and stands in its result.
         max_new_tokens: Longest result in tokens, its end included.
         min_new_tokens: A result may end only after so many tokens, its end not counted.
-        num_beams: Hypotheses that are followed; 1 takes the best token every time.
+        num_beams: Hypotheses that a beam search follows; 1 is greedy decoding.
         num_results: How many hypotheses are given back, best first.
         num_groups: Groups of beams that keep apart; 1 for a plain beam.
         diversity_penalty: What a token costs for each beam of an earlier group that took it at the
             same step.
-        length_penalty: The sum of log-probabilities is divided by the length to this power.
+        length_penalty: The sum of log-probabilities is divided by the length to this power, see
+            `ranking.penalized`.
         early_stopping: When a beam has enough: "no" when the best that is open cannot beat the
             worst that has ended, were it to end now; "yes" as soon as `num_beams` have ended;
             "never" when it cannot at any length.
@@ -163,7 +164,7 @@ def read_settings(values: Mapping[str, Any], generation: Mapping[str, Any]) -> S
 
 def _ids(value: object, name: str) -> tuple[int, ...]:
     listed = value if isinstance(value, list) else [] if value is None else [value]
-    if not all(type(one) is int for one in listed):
+    if not all(type(token_id) is int for token_id in listed):
         raise ConfigError(f"{name} is {value!r}; it has to be a token id, or a list of them")
     return tuple(listed)
 

@@ -1,4 +1,4 @@
-"""Only the tokens that may be needed: a vocabulary cut down to what a batch's sources call for."""
+"""Shortlist: a vocabulary cut down to the tokens that a batch's sources call for."""
 
 import hashlib
 from collections.abc import Sequence
@@ -39,8 +39,8 @@ class Shortlist:
     def ids_for(self, input_ids: Int[Tensor, " N"]) -> Int[Tensor, " S"]:
         """Give the tokens that may be written about some sources, in order, each once."""
         read = input_ids.cpu().unique()
-        found = self.candidates[read].flatten()
-        parts = [self.always, found[found != NONE]] + ([read] if self.is_joint else [])
+        likely = self.candidates[read].flatten()
+        parts = [self.always, likely[likely != NONE]] + ([read] if self.is_joint else [])
         return torch.cat([part.long() for part in parts]).unique()
 
     def fingerprint(self) -> str:
@@ -68,9 +68,11 @@ class ShortlistedModel:
         self.scale = model.head_of_next().scale
         self.weight, self.bias, self.factor = _rows_of(model, ids)
 
-    def start(self, inputs: Ragged) -> DecoderState:
-        """Run the encoder."""
-        return self.model.start(inputs)
+    def start(
+        self, inputs: Ragged | None, prompts: Ragged
+    ) -> tuple[Float[Tensor, "B D"], DecoderState]:
+        """Run the encoder and read the prompts (prefill), by their new numbers."""
+        return self.model.start(inputs, prompts.with_values(self.ids[prompts.values]))
 
     def step(
         self, ids: Int[Tensor, " N"], state: DecoderState
@@ -107,8 +109,9 @@ def search_within(
     named = [settings.start_id, *settings.end_ids]
     named += [i for i in (settings.forced_first_id, settings.forced_last_id) if i is not None]
     named += [i for prefix in prefixes for i in prefix]
-    whole = torch.cat((ids, torch.tensor(named))).unique()
-    numbers = {token: number for number, token in enumerate(whole.tolist())}
+    listed = torch.cat((ids, torch.tensor(named))).unique()
+    tokens = listed.tolist()
+    numbers = {token: number for number, token in enumerate(tokens)}
     first, last = settings.forced_first_id, settings.forced_last_id
     told = replace(
         settings,
@@ -118,16 +121,18 @@ def search_within(
         forced_last_id=None if last is None else numbers[last],
         suppressed_ids=tuple(numbers[i] for i in settings.suppressed_ids if i in numbers),
     )
-    found = search(
-        ShortlistedModel(model, whole.to(device)),
+    results = search(
+        ShortlistedModel(model, listed.to(device)),
         inputs,
         told,
         sequences=len(inputs.lengths),
         prefixes=[[numbers[i] for i in prefix] for prefix in prefixes],
         device=device,
     )
-    tokens = whole.tolist()
-    return [[replace(one, ids=tuple(tokens[i] for i in one.ids)) for one in own] for own in found]
+    return [
+        [replace(result, ids=tuple(tokens[i] for i in result.ids)) for result in hypotheses]
+        for hypotheses in results
+    ]
 
 
 def _rows_of(
@@ -140,7 +145,7 @@ def _rows_of(
         return output.weight[ids], bias, None
     # Read once: another thread may give it up meanwhile.
     weight, scale = output.weight, output.scale
-    tokens = None if model.decoder_embedding is None else model.decoder_embedding.tokens
+    tokens = (model.decoder_embedding or model.embedding).tokens
     if weight is None and model.config.tie_output and isinstance(tokens, Int8Embedding):
         weight, scale = tokens.weight, tokens.scale
     if weight is None:

@@ -1,4 +1,4 @@
-"""Attention: the textbook's, one pair of sequences at a time, and the same for ragged batches.
+"""Attention under a causal or no mask: the textbook's, and the same for ragged batches.
 
 `attend_plainly` loops over the sequences with the paper's equation. `attend` gives the same numbers
 without forming the weights: sequences of equal or nearly equal length are laid side by side as
@@ -62,28 +62,28 @@ def attention_weights(
     if bias is not None:
         scores = scores + bias.to(scores.dtype)
     if is_causal:
-        own, attended = scores.shape[-2:]
-        future = torch.ones(own, attended, dtype=torch.bool).triu(attended - own + 1)
+        length, attended = scores.shape[-2:]
+        future = torch.ones(length, attended, dtype=torch.bool).triu(attended - length + 1)
         scores = scores.masked_fill(future.to(scores.device), -torch.inf)
     wide = torch.promote_types(query.dtype, torch.float32)
     return scores.softmax(dim=-1, dtype=wide).to(query.dtype)
 
 
-def distances(own: int, attended: int, device: torch.device) -> Int[Tensor, "T S"]:
+def distances(length: int, attended: int, device: torch.device) -> Int[Tensor, "T S"]:
     """Tell how far each attended position lies after each own one, aligned at the ends.
 
     Example:
         >>> distances(2, 2, torch.device("cpu")).tolist()
         [[0, 1], [-1, 0]]
     """
-    own_places = torch.arange(attended - own, attended, device=device)
-    return torch.arange(attended, device=device) - own_places.unsqueeze(-1)
+    positions = torch.arange(attended - length, attended, device=device)
+    return torch.arange(attended, device=device) - positions.unsqueeze(-1)
 
 
 def attend_plainly(
     query: Float[Tensor, "N H K"],
-    key: Float[Tensor, "M H K"],
-    value: Float[Tensor, "M H K"],
+    key: Float[Tensor, "M G K"],
+    value: Float[Tensor, "M G K"],
     *,
     lengths: tuple[int, ...],
     attended_lengths: tuple[int, ...],
@@ -92,6 +92,9 @@ def attend_plainly(
     watch: Callable[[Float[Tensor, "H T S"]], Float[Tensor, "H T S"]] | None = None,
 ) -> Float[Tensor, "N H K"]:
     """Attend one sequence at a time, with the weights in plain sight.
+
+    Query head h reads key/value head h // (H/G): all H heads have their own in multi-head
+    attention, G of them are shared in grouped-query attention.
 
     Args:
         query: All own positions.
@@ -107,15 +110,19 @@ def attend_plainly(
         The attended values, weighted.
 
     Source:
-        Vaswani et al. 2017, arXiv:1706.03762, equation 1.
+        Vaswani et al. 2017, arXiv:1706.03762, equation 1; Ainslie et al. 2023, arXiv:2305.13245,
+        section 2.2, for heads that share keys and values.
     """
     check_lengths(lengths, attended_lengths, is_causal=is_causal)
     results = []
+    num_heads, num_shared = query.size(1), key.size(1)
+    shared_head = [head // (num_heads // num_shared) for head in range(num_heads)]
     parts = (query.split(list(lengths)), *(x.split(list(attended_lengths)) for x in (key, value)))
-    for own, keys, values in zip(*parts, strict=True):
-        places = None if bias is None else bias(distances(len(own), len(keys), query.device))
+    for queries, shared_keys, shared_values in zip(*parts, strict=True):
+        keys, values = shared_keys[:, shared_head], shared_values[:, shared_head]
+        added = None if bias is None else bias(distances(len(queries), len(keys), query.device))
         weights = attention_weights(
-            own.transpose(0, 1), keys.transpose(0, 1), is_causal=is_causal, bias=places
+            queries.transpose(0, 1), keys.transpose(0, 1), is_causal=is_causal, bias=added
         )
         if watch is not None:
             weights = watch(weights)
@@ -125,8 +132,8 @@ def attend_plainly(
 
 def attend(
     query: Float[Tensor, "N H K"],
-    key: Float[Tensor, "M H K"],
-    value: Float[Tensor, "M H K"],
+    key: Float[Tensor, "M G K"],
+    value: Float[Tensor, "M G K"],
     *,
     lengths: tuple[int, ...],
     attended_lengths: tuple[int, ...],
@@ -140,6 +147,10 @@ def attend(
     Dropout falls on the weights and needs them formed, which leaves the fused kernels.
     """
     check_lengths(lengths, attended_lengths, is_causal=is_causal)
+    num_shared = query.size(1) // key.size(1)
+    if num_shared > 1:
+        # The fused kernels want as many key/value heads as query heads.
+        key, value = (x.repeat_interleave(num_shared, dim=1) for x in (key, value))
     groups = plan_groups(
         lengths,
         attended_lengths,
@@ -149,7 +160,7 @@ def attend(
     may_fill = not (is_causal or query.requires_grad or bias is not None)
     results = []
     for number, group in enumerate(groups):
-        own = rectangle(query, lengths, group.sequences, group.own, group.start)
+        queries = rectangle(query, lengths, group.sequences, group.length, group.start)
         width = filled_columns(group, query) if may_fill else group.attended
         start = group.attended_start if width == group.attended else None
         keys, values = (
@@ -164,13 +175,15 @@ def attend(
         if bias is not None:
             mask = _biased(bias, group, mask, query, is_square)
             is_square = False
-        place = None if noise is None or dropout == 0.0 else noise.at("attention", number)
+        group_noise = None
+        if noise is not None and dropout > 0.0:
+            group_noise = noise.at("attention", number)
         # The fused kernel that stands aside from rounding gives a learned bias no gradient.
         learns = mask is not None and mask.requires_grad and rounds_products(query)
-        if place is not None or learns:
-            result = _attend_openly(own, keys, values, mask, is_square, dropout, place)
+        if group_noise is not None or learns:
+            result = _attend_openly(queries, keys, values, mask, is_square, dropout, group_noise)
         else:
-            result = fused_attention(own, keys, values, mask=mask, is_causal=is_square)
+            result = fused_attention(queries, keys, values, mask=mask, is_causal=is_square)
         results.append(result.transpose(1, 2).flatten(0, 1))
     if all(group.is_solid for group in groups):
         return results[0] if len(results) == 1 else torch.cat(results)
@@ -186,17 +199,17 @@ def _biased(
     is_square: bool,
 ) -> Float[Tensor, "B H T S"]:
     """Join what may be seen and what is added; all sequences of a group have one offset."""
-    distance = distances(group.own, group.attended, query.device)
-    places = bias(distance).to(query.dtype).unsqueeze(0)
+    distance = distances(group.length, group.attended, query.device)
+    added = bias(distance).to(query.dtype).unsqueeze(0)
     if is_square:
-        places = places.masked_fill(distance > 0, -torch.inf)
+        added = added.masked_fill(distance > 0, -torch.inf)
     if mask is not None:
-        places = torch.where(mask, places, -torch.inf)
-    return places
+        added = torch.where(mask, added, -torch.inf)
+    return added
 
 
 def _attend_openly(
-    own: Float[Tensor, "B H T K"],
+    queries: Float[Tensor, "B H T K"],
     keys: Float[Tensor, "B H S K"],
     values: Float[Tensor, "B H S K"],
     mask: Tensor | None,
@@ -205,15 +218,15 @@ def _attend_openly(
     noise: Noise | None,
 ) -> Float[Tensor, "B H T K"]:
     """Attend with the weights formed: where dropout falls on them, or a bias is learned."""
-    scores = own @ keys.mT / math.sqrt(own.size(-1))
+    scores = queries @ keys.mT / math.sqrt(queries.size(-1))
     if is_square:
-        future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=own.device).triu(1)
+        future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=queries.device).triu(1)
         scores = scores.masked_fill(future, -torch.inf)
     if mask is not None:
         is_claim = mask.dtype == torch.bool
         scores = scores.masked_fill(~mask, -torch.inf) if is_claim else scores + mask
-    wide = torch.promote_types(own.dtype, torch.float32)
-    weights = scores.softmax(dim=-1, dtype=wide).to(own.dtype)
+    wide = torch.promote_types(queries.dtype, torch.float32)
+    weights = scores.softmax(dim=-1, dtype=wide).to(queries.dtype)
     return drop(weights, dropout, noise) @ values
 
 
@@ -231,9 +244,9 @@ def check_lengths(
             f"{len(lengths)} sequences cannot attend to {len(attended_lengths)}; "
             f"both batches need the same number, at least one"
         )
-    for i, (own, attended) in enumerate(zip(lengths, attended_lengths, strict=True)):
-        if own < 1 or attended < 1 or (is_causal and own > attended):
+    for i, (length, attended) in enumerate(zip(lengths, attended_lengths, strict=True)):
+        if length < 1 or attended < 1 or (is_causal and length > attended):
             raise DataError(
-                f"sequence {i} has {own} own and {attended} attended positions; each needs at "
+                f"sequence {i} has {length} own and {attended} attended positions; each needs at "
                 f"least one, and causal attention no more own than attended"
             )

@@ -1,11 +1,10 @@
-"""One layer of a Transformer: attention to itself, to a memory where asked for, feed-forward."""
+"""A Transformer layer: self-attention, cross-attention where asked for, feed-forward."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from zhixing.errors import DataError
@@ -15,6 +14,7 @@ from zhixing.layers.feed_forward import FeedForward
 from zhixing.layers.multi_head import MultiHeadAttention
 from zhixing.layers.norm import NormKind
 from zhixing.layers.positions import PositionBias, Rotary
+from zhixing.layers.ragged import position_numbers
 from zhixing.layers.residual import NormPlace, Residual
 from zhixing.layers.tap import Tap
 
@@ -26,7 +26,7 @@ class StackContext:
     """What all blocks of a stack are told alike.
 
     Attributes:
-        is_causal: Positions see only those before them and themselves.
+        is_causal: The causal mask: positions see only those before them and themselves.
         rotary: Turns queries and keys, where positions are rotary.
         bias: Adds to the scores, where positions are a bias.
         dropout: Rate on each sublayer's result.
@@ -45,12 +45,13 @@ class StepContext:
     """What all blocks of a stack are told alike at one step of a decoder.
 
     Attributes:
-        position: Of the new tokens, in their sequences.
-        scores_added: What hides the slots of other hypotheses, and a bias by distance.
+        positions: Of the new tokens, each in its own sequence.
+        scores_added: The attention mask, which hides the slots of other hypotheses, with the bias
+            by distance.
         rotary: Turns queries and keys, where positions are rotary.
     """
 
-    position: int
+    positions: Int[Tensor, " N"]
     scores_added: Float[Tensor, "#B #H W S"] | None
     rotary: Rotary | None
 
@@ -60,7 +61,7 @@ class BlockConfig:
     """Say how the parts of a block are made.
 
     Attributes:
-        num_heads, head_size: Of the attention; without a size they share the hidden one.
+        num_heads, num_key_value_heads, head_size: See `MultiHeadAttention`.
         feed_forward_size: Width inside the feed-forward network.
         activation: Inside it.
         is_gated: It multiplies two products, see `FeedForward`.
@@ -76,6 +77,7 @@ class BlockConfig:
     activation: str
     norm: NormPlace
     norm_eps: float
+    num_key_value_heads: int | None = None
     head_size: int | None = None
     is_gated: bool = False
     norm_kind: NormKind = "layer"
@@ -87,6 +89,7 @@ class BlockConfig:
         return MultiHeadAttention(
             hidden_size,
             self.num_heads,
+            num_key_value_heads=self.num_key_value_heads,
             head_size=self.head_size,
             is_cross=is_cross,
             bias=self.bias,
@@ -101,7 +104,7 @@ class BlockConfig:
 
 
 class Memory:
-    """An encoder's output, as a decoder's blocks attend to it."""
+    """An encoder's output, as the cross-attention of a decoder's blocks sees it."""
 
     def __init__(self, values: Float[Tensor, "M D"], lengths: tuple[int, ...]) -> None:
         self.values = values
@@ -109,7 +112,7 @@ class Memory:
 
 
 class Block(nn.Module):
-    """Join self-attention, cross-attention where asked for, and feed-forward by residuals.
+    """Join self-attention, cross-attention and feed-forward by a residual stream.
 
     Source:
         Vaswani et al. 2017, arXiv:1706.03762, figure 1.
@@ -151,7 +154,7 @@ class Block(nn.Module):
             DataError: If the block attends to a memory and there is none.
         """
         rate = context.attention_dropout
-        place, cross_place = (
+        weights_noise, cross_noise = (
             None if noise is None else noise.at(name) for name in ("weights", "cross weights")
         )
 
@@ -164,7 +167,7 @@ class Block(nn.Module):
                 rotary=context.rotary,
                 bias=context.bias,
                 dropout=rate,
-                noise=place,
+                noise=weights_noise,
             )
 
         def cross_attention(y: Tensor) -> Tensor:
@@ -177,29 +180,66 @@ class Block(nn.Module):
                 value=value,
                 memory_lengths=seen.lengths,
                 dropout=rate,
-                noise=cross_place,
+                noise=cross_noise,
             )
 
         return self._assemble(x, self_attention, cross_attention, context.dropout, noise)
 
-    def project_memory(
-        self, memory: Memory, mask: Float[Tensor, "B 1 1 S"] | None
-    ) -> CrossKeyValues | None:
-        """Give what steps will need of a memory; None where the block attends to none.
+    def prefill(
+        self,
+        x: Float[Tensor, "N D"],
+        lengths: tuple[int, ...],
+        context: StackContext,
+        *,
+        memory: Memory | None = None,
+        memory_mask: Float[Tensor, "B 1 1 S"] | None = None,
+    ) -> tuple[Float[Tensor, "N D"], KeyValueCache, CrossKeyValues | None]:
+        """Read prompts as `forward` does, and fill the KV cache that steps go on from.
 
         Args:
-            memory: An encoder's output.
-            mask: `spare_mask` of its lengths.
+            x: All positions of the prompts.
+            lengths: Of the prompts.
+            context: As in `forward`.
+            memory: As in `forward`.
+            memory_mask: `spare_mask` of its lengths.
+
+        Raises:
+            DataError: If the block attends to a memory and there is none.
         """
-        if self.cross_attention is None:
-            return None
-        key, value = self.cross_attention.project_memory(memory.values)
-        return CrossKeyValues.of(key, value, memory.lengths, mask)
+        caches: list[KeyValueCache] = []
+        cross_key_values: list[CrossKeyValues] = []
+
+        def self_attention(y: Tensor) -> Tensor:
+            positions = position_numbers(lengths, y.device)
+            query, key, value = self.attention.project(
+                y, rotary=context.rotary, positions=positions
+            )
+            caches.append(KeyValueCache.of(key, value, lengths))
+            return self.attention.attend_to(
+                query,
+                key,
+                value,
+                lengths=lengths,
+                attended_lengths=lengths,
+                is_causal=context.is_causal,
+                bias=context.bias,
+            )
+
+        def cross_attention(y: Tensor) -> Tensor:
+            crossing, seen = self._crossing(memory)
+            key, value = crossing.project_memory(seen.values)
+            cross_key_values.append(CrossKeyValues.of(key, value, seen.lengths, memory_mask))
+            return crossing.attend_to_memory(
+                y, lengths=lengths, key=key, value=value, memory_lengths=seen.lengths
+            )
+
+        x = self._assemble(x, self_attention, cross_attention, 0.0, None)
+        return x, caches[0], cross_key_values[0] if cross_key_values else None
 
     def step(
         self,
         x: Float[Tensor, "N D"],
-        place: StepContext,
+        context: StepContext,
         cache: KeyValueCache,
         cross_key_values: CrossKeyValues | None = None,
     ) -> tuple[Float[Tensor, "N D"], KeyValueCache]:
@@ -210,20 +250,19 @@ class Block(nn.Module):
 
         Args:
             x: The hypotheses of the first sequence first.
-            place: Where the new positions stand.
+            context: Where the new positions stand, and what they see.
             cache: Keys and values of the positions before.
             cross_key_values: What `project_memory` gave.
         """
         grown: list[KeyValueCache] = []
 
         def self_attention(y: Tensor) -> Tensor:
-            positions = None
-            if place.rotary is not None:
-                positions = torch.full((len(y),), place.position, device=y.device)
-            query, key, value = self.attention.project(y, rotary=place.rotary, positions=positions)
+            query, key, value = self.attention.project(
+                y, rotary=context.rotary, positions=context.positions
+            )
             grown.append(cache.append(key, value))
             keys, values = grown[0].slots
-            return self.attention.attend_to_cache(query, keys, values, place.scores_added)
+            return self.attention.attend_to_cache(query, keys, values, context.scores_added)
 
         def cross_attention(y: Tensor) -> Tensor:
             crossing, seen = self._crossing(cross_key_values)
@@ -247,11 +286,11 @@ class Block(nn.Module):
         dropout: float,
         noise: Noise | None,
     ) -> Float[Tensor, "N D"]:
-        """Say once in which order the sublayers stand."""
-        places = [None if noise is None else noise.at(name) for name in ("self", "cross", "ff")]
-        x = self.attention_residual(x, self_attention, dropout=dropout, noise=places[0])
+        """Say once in which order the sublayers stand on the residual stream."""
+        noises = [None if noise is None else noise.at(name) for name in ("self", "cross", "ff")]
+        x = self.attention_residual(x, self_attention, dropout=dropout, noise=noises[0])
         if self.cross_residual is not None:
-            x = self.cross_residual(x, cross_attention, dropout=dropout, noise=places[1])
-        x = self.feed_forward_residual(x, self.feed_forward, dropout=dropout, noise=places[2])
+            x = self.cross_residual(x, cross_attention, dropout=dropout, noise=noises[1])
+        x = self.feed_forward_residual(x, self.feed_forward, dropout=dropout, noise=noises[2])
         result: Tensor = self.result(x)
         return result

@@ -1,11 +1,12 @@
-"""What a decoder remembers, so that its step reads only what is new.
+"""The KV cache of a decoder: a step reads only what is new; hypotheses of a beam share slots.
 
 Sequences are decoded side by side, and of each several hypotheses (a beam) may be alive. All
-hypotheses of a sequence share one row of slots: a step adds one slot a hypothesis, and `visible`
-says which slots each of them descends from. So choosing other hypotheses moves no keys and values;
-from time to time slots from which nobody descends any more are dropped.
+hypotheses of a sequence share one row of slots: the prefill fills one slot a position of the
+prompt, a step adds one slot a hypothesis, and `BeamMask` says which slots each of them descends
+from. So choosing other hypotheses moves no keys and values; from time to time slots from which
+nobody descends any more are dropped.
 
-Cells come before sequences in memory: a step then writes one stretch, and reads whole stretches
+Slots come before sequences in memory: a step then writes one stretch, and reads whole stretches
 without gaps. (With sequences first, 25 of 32 slots took twice the time to attend to.)
 """
 
@@ -20,35 +21,46 @@ from zhixing.layers.positions import PositionBias
 from zhixing.layers.ragged import starts
 
 MIN_SLOTS = 32
-# Fewer than this are attended to faster than they are thinned out.
-MANY_SLOTS = 64
+# So many are attended to faster than they are thinned out.
+MAX_UNPRUNED_SLOTS = 64
 
 
 class KeyValueCache:
-    """Hold one layer's keys and values of B sequences, with spare room behind each.
+    """The KV cache of one layer: keys and values of B sequences, with spare room behind each.
 
     `append` and `keep` consume the cache: they may write into the room in place, so that only what
     they return may be used afterwards.
 
     Attributes:
-        keys, values: One slot a position and hypothesis.
+        keys, values: One slot a position and hypothesis, with the key/value heads alone.
         used: How many slots of each sequence hold something.
     """
 
     def __init__(
-        self, keys: Float[Tensor, "R B H K"], values: Float[Tensor, "R B H K"], used: int
+        self, keys: Float[Tensor, "R B G K"], values: Float[Tensor, "R B G K"], used: int
     ) -> None:
         self.keys = keys
         self.values = values
         self.used = used
 
     @classmethod
-    def empty(cls, like: Float[Tensor, "N H K"], *, sequences: int) -> "KeyValueCache":
-        """Start with nothing, for tensors of the shape, dtype and device of `like`."""
-        room = like.new_zeros(0, sequences, *like.shape[1:])
-        return cls(room, room, 0)
+    def of(
+        cls,
+        key: Float[Tensor, "N G K"],
+        value: Float[Tensor, "N G K"],
+        lengths: tuple[int, ...],
+    ) -> "KeyValueCache":
+        """Remember prompts that were read in one pass (prefill); `BeamMask.of` hides spare slots.
 
-    def append(self, key: Float[Tensor, "N H K"], value: Float[Tensor, "N H K"]) -> "KeyValueCache":
+        Args:
+            key: Of all positions.
+            value: Of all positions.
+            lengths: Of the prompts.
+        """
+        keys, values = (_side_by_side(x, lengths) for x in (key, value))
+        return cls(keys, values, len(keys))
+
+    def append(self, key: Float[Tensor, "N G K"], value: Float[Tensor, "N G K"]) -> "KeyValueCache":
         """Add one slot a hypothesis: those of the first sequence come first.
 
         Room is doubled when it is used up, so that a text of n tokens costs O(n) copies.
@@ -57,8 +69,8 @@ class KeyValueCache:
         new = len(key) // count
         keys, values = (_with_room(x, self.used, new) for x in (self.keys, self.values))
         for room, slots in ((keys, key), (values, value)):
-            own = slots.view(count, new, *slots.shape[1:]).transpose(0, 1)
-            room.narrow(0, self.used, new).copy_(own)
+            by_slot = slots.view(count, new, *slots.shape[1:]).transpose(0, 1)
+            room.narrow(0, self.used, new).copy_(by_slot)
         return KeyValueCache(keys, values, self.used + new)
 
     def take(self, index: Int[Tensor, "B S"]) -> "KeyValueCache":
@@ -68,7 +80,7 @@ class KeyValueCache:
         return KeyValueCache(keys, values, len(keys))
 
     @property
-    def slots(self) -> tuple[Float[Tensor, "S B H K"], Float[Tensor, "S B H K"]]:
+    def slots(self) -> tuple[Float[Tensor, "S B G K"], Float[Tensor, "S B G K"]]:
         """Give keys and values without the spare room."""
         return self.keys[: self.used], self.values[: self.used]
 
@@ -80,22 +92,22 @@ class KeyValueCache:
 
 @dataclass(frozen=True)
 class CrossKeyValues:
-    """Keys and values of an encoder's output, of one layer, laid side by side.
+    """The cross-attention's part of the KV cache: one layer's keys and values of the memory.
 
     Attributes:
         keys, values: Of every position of the memory; spare ones repeat the last.
         mask: What is added to scores: minus infinity at spare positions; None if there are none.
     """
 
-    keys: Float[Tensor, "S B H K"]
-    values: Float[Tensor, "S B H K"]
+    keys: Float[Tensor, "S B G K"]
+    values: Float[Tensor, "S B G K"]
     mask: Float[Tensor, "B 1 1 S"] | None
 
     @classmethod
     def of(
         cls,
-        key: Float[Tensor, "M H K"],
-        value: Float[Tensor, "M H K"],
+        key: Float[Tensor, "M G K"],
+        value: Float[Tensor, "M G K"],
         lengths: tuple[int, ...],
         mask: Float[Tensor, "B 1 1 S"] | None,
     ) -> "CrossKeyValues":
@@ -107,11 +119,7 @@ class CrossKeyValues:
             lengths: Of the sequences.
             mask: `spare_mask` of the lengths.
         """
-        first = torch.tensor(starts(lengths))
-        last = torch.tensor(lengths) - 1
-        longest = max(lengths)
-        places = (first + torch.arange(longest).unsqueeze(-1).minimum(last)).to(key.device)
-        return cls(key[places], value[places], mask)
+        return cls(_side_by_side(key, lengths), _side_by_side(value, lengths), mask)
 
     def keep(self, order: Sequence[int], mask: Float[Tensor, "B 1 1 S"] | None) -> "CrossKeyValues":
         """Go on with some of the sequences, in this order; see `kept`.
@@ -137,41 +145,58 @@ def spare_mask(
 
 @dataclass
 class BeamMask:
-    """Tell which slots each hypothesis descends from, and at which position each slot stands.
+    """The attention mask of a step: which slots each hypothesis of a beam descends from.
 
     Attributes:
-        mask: What is added to scores: 0 where a hypothesis sees a slot, else minus infinity.
+        mask: What is added to scores: 0 where a hypothesis sees a slot, else minus infinity; None
+            while every hypothesis sees all.
         positions: Of every slot, in its sequence.
+        next_positions: Of the next token of each sequence. On the CPU wherever the rest is, so
+            that nothing has to wait for a device to learn the longest.
         used: How many slots there are.
+        dtype: Of what is added to scores.
         width: Hypotheses of each sequence.
-        position: That of the next token.
         limit: With more slots than this, those that nobody sees are dropped.
     """
 
-    mask: Float[Tensor, "B W S"]
+    mask: Float[Tensor, "B W S"] | None
     positions: Int[Tensor, "B S"]
-    used: int = 0
+    next_positions: Int[Tensor, " B"]
+    used: int
+    dtype: torch.dtype
     width: int = 1
-    position: int = 0
-    limit: int = 0
+    limit: int = MAX_UNPRUNED_SLOTS
 
     @classmethod
-    def empty(cls, sequences: int, dtype: torch.dtype, device: torch.device) -> "BeamMask":
-        """Start with one hypothesis a sequence, and no slots."""
-        mask = torch.zeros(sequences, 1, 0, dtype=dtype, device=device)
-        positions = torch.zeros(sequences, 0, dtype=torch.int64, device=device)
-        return cls(mask, positions, limit=MANY_SLOTS)
+    def of(cls, lengths: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> "BeamMask":
+        """Start after a prefill: one hypothesis a sequence, which sees its prompt.
+
+        Args:
+            lengths: Of the prompts; a shorter one's spare slots are hidden.
+            dtype: Of the scores.
+            device: Of the cache.
+        """
+        longest = max(lengths)
+        spare = spare_mask(lengths, dtype, device)
+        positions = torch.arange(longest, device=device).repeat(len(lengths), 1)
+        mask = None if spare is None else spare[:, 0]
+        return cls(mask, positions, torch.tensor(lengths), used=longest, dtype=dtype)
 
     def grow(self) -> None:
-        """Add one slot a hypothesis, which it alone sees."""
-        if self.width > 1 or self._has_hidden:
-            own = torch.full((self.width, self.width), -torch.inf, dtype=self.mask.dtype)
-            own = own.fill_diagonal_(0.0).to(self.mask.device).expand(len(self.mask), -1, -1)
-            self.mask = torch.cat((self.mask, own), 2)
-        new = self.positions.new_full((len(self.positions), self.width), self.position)
-        self.positions = torch.cat((self.positions, new), 1)
-        self.position += 1
+        """Add one slot a hypothesis, which it alone sees, at its sequence's next position."""
+        if self.mask is not None:
+            new = torch.full((self.width, self.width), -torch.inf, dtype=self.dtype)
+            new = new.fill_diagonal_(0.0).to(self.mask.device).expand(len(self.mask), -1, -1)
+            self.mask = torch.cat((self.mask, new), 2)
+        newest = self.next_positions.to(self.positions.device).unsqueeze(1)
+        self.positions = torch.cat((self.positions, newest.expand(-1, self.width)), 1)
+        self.next_positions = self.next_positions + 1
         self.used += self.width
+
+    @property
+    def newest(self) -> Int[Tensor, " N"]:
+        """Give the positions of the newest tokens, one a hypothesis."""
+        return self.positions[:, -self.width :].flatten()
 
     def scores_added(self, bias: PositionBias | None) -> Float[Tensor, "#B #H W S"] | None:
         """Give what is added to the newest positions' scores; None where it is nothing.
@@ -179,23 +204,23 @@ class BeamMask:
         Args:
             bias: Turns distances into numbers.
         """
-        mask = self.mask[:, None] if self._has_hidden else None
+        mask = None if self.mask is None else self.mask[:, None]
         if bias is None:
             return mask
-        places = bias(self.positions - (self.position - 1)).to(self.mask.dtype)
-        places = places.transpose(0, 1).unsqueeze(2)
-        return places if mask is None else places + mask
+        by_distance = bias(self.positions - self.positions[:, -1:]).to(self.dtype)
+        by_distance = by_distance.transpose(0, 1).unsqueeze(2)
+        return by_distance if mask is None else by_distance + mask
 
     def descend(self, parents: Int[Tensor, "B W"]) -> None:
         """Go on from other hypotheses: for each sequence, which of its present ones."""
-        width = parents.size(1)
-        if not self._has_hidden:
-            if width == 1:
+        if self.mask is None:
+            if parents.size(1) == 1:
                 return
-            self.mask = self.mask.new_zeros(len(parents), self.width, self.used)
+            shape = (len(parents), self.width, self.used)
+            self.mask = torch.zeros(shape, dtype=self.dtype, device=parents.device)
         index = parents.unsqueeze(-1).expand(-1, -1, self.used)
         self.mask = self.mask.gather(1, index)
-        self.width = width
+        self.width = parents.size(1)
 
     def prune(self) -> Int[Tensor, "B S"] | None:
         """Drop slots that no hypothesis sees, once there are many; give which slots stay, if so.
@@ -203,11 +228,11 @@ class BeamMask:
         The hypotheses of a beam descend from few: after n steps they see little more than n slots
         together, of n times as many as they are.
         """
-        if not self._has_hidden or self.used <= self.limit:
+        if self.mask is None or self.used <= self.limit:
             return None
         is_seen = (self.mask == 0).any(1)
         most = int(is_seen.sum(1).max())
-        self.limit = max(MANY_SLOTS, 2 * most)
+        self.limit = max(MAX_UNPRUNED_SLOTS, 2 * most)
         if most == self.used:
             return None
         index = is_seen.logical_not().byte().argsort(dim=1, stable=True)[:, :most]
@@ -218,11 +243,9 @@ class BeamMask:
 
     def keep(self, order: Sequence[int]) -> None:
         """Go on with some of the sequences; see `kept`."""
-        self.mask, self.positions = kept(self.mask, order), kept(self.positions, order)
-
-    @property
-    def _has_hidden(self) -> bool:
-        return self.mask.size(2) > 0
+        self.mask = None if self.mask is None else kept(self.mask, order)
+        self.positions = kept(self.positions, order)
+        self.next_positions = kept(self.next_positions, order)
 
 
 def kept(x: Tensor, order: Sequence[int]) -> Tensor:
@@ -237,6 +260,14 @@ def kept(x: Tensor, order: Sequence[int]) -> Tensor:
         to, source = (torch.tensor(side, device=x.device) for side in zip(*moved, strict=True))
         x[to] = x[source]
     return x[: len(order)]
+
+
+def _side_by_side(x: Float[Tensor, "N G K"], lengths: tuple[int, ...]) -> Float[Tensor, "S B G K"]:
+    """Lay sequences side by side; spare slots repeat the last position, and are hidden by masks."""
+    first = torch.tensor(starts(lengths))
+    last = torch.tensor(lengths) - 1
+    rows = first + torch.arange(max(lengths)).unsqueeze(-1).minimum(last)
+    return x[rows.to(x.device)]
 
 
 def _with_room(x: Tensor, used: int, new: int) -> Tensor:

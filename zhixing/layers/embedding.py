@@ -1,4 +1,4 @@
-"""Token ids to vectors: token + position + token type, then scale, norm and dropout."""
+"""Embedding: token ids to vectors, token + position + token type, then norm and dropout."""
 
 import torch
 from jaxtyping import Float, Int
@@ -59,62 +59,65 @@ class Embedding(nn.Module):
         Raises:
             DataError: If a sequence is longer than the table of positions.
         """
-        x: Tensor = self.tokens(input_ids.values)
-        if self.scale != 1.0:
-            x = x * self.scale
-        x = self._with_positions(x, input_ids.lengths)
-        if self.token_types is not None:
-            x = x + (
-                self.token_types.weight[0]
-                if token_type_ids is None
-                else self.token_types(token_type_ids)
+        x = self._scaled_tokens(input_ids.values)
+        if isinstance(self.positions, Convolutional):
+            x = x + self.positions(x, input_ids.lengths)
+        elif self.positions is not None:
+            positions = position_numbers(input_ids.lengths, x.device)
+            x = x + self._position_vectors(
+                self.positions, positions, below=max(input_ids.lengths), dtype=x.dtype
             )
-        if self.norm is not None:
-            x = self.norm(x)
-        return drop(x, self.dropout, noise)
+        return drop(self._with_type_and_norm(x, token_type_ids), self.dropout, noise)
 
-    def at(self, ids: Int[Tensor, " N"], position: int) -> Float[Tensor, "N D"]:
-        """Embed tokens that all stand at one position of their sequences.
+    def at(
+        self, ids: Int[Tensor, " N"], positions: Int[Tensor, " N"], *, below: int
+    ) -> Float[Tensor, "N D"]:
+        """Embed the new tokens of a decoding step, each at its position in its own sequence.
+
+        Args:
+            ids: The tokens.
+            positions: One a token.
+            below: A number that no position reaches; known here without asking a device.
 
         Raises:
             DataError: If the model has no such position.
         """
-        x: Tensor = self.tokens(ids)
-        if self.scale != 1.0:
-            x = x * self.scale
-        if self.positions is not None:
-            self._refuse_beyond(position + 1)
-            number = torch.tensor([position + self.position_offset], device=x.device)
-            if isinstance(self.positions, Sinusoidal):
-                below = position + self.position_offset + 1
-                x = x + self.positions(number, below=below, dtype=x.dtype)
-            elif isinstance(self.positions, nn.Embedding):
-                x = x + self.positions(number)
-            else:
-                raise DataError("convolutional positions cannot be read one at a time")
-        return x if self.norm is None else self.norm(x)
-
-    def _with_positions(
-        self, x: Float[Tensor, "N D"], lengths: tuple[int, ...]
-    ) -> Float[Tensor, "N D"]:
-        if self.positions is None:
-            return x
+        x = self._scaled_tokens(ids)
         if isinstance(self.positions, Convolutional):
-            return x + self.positions(x, lengths)
-        self._refuse_beyond(max(lengths))
-        numbers = position_numbers(lengths, x.device) + self.position_offset
-        if isinstance(self.positions, Sinusoidal):
-            below = max(lengths) + self.position_offset
-            return x + self.positions(numbers, below=below, dtype=x.dtype)
-        table: Tensor = self.positions(numbers)
-        return x + table
+            raise DataError("convolutional positions cannot be read one at a time")
+        if self.positions is not None:
+            x = x + self._position_vectors(self.positions, positions, below=below, dtype=x.dtype)
+        return self._with_type_and_norm(x, None)
 
-    def _refuse_beyond(self, length: int) -> None:
-        if not isinstance(self.positions, nn.Embedding):
-            return
-        room = self.positions.num_embeddings - self.position_offset
-        if length > room:
+    def _scaled_tokens(self, ids: Int[Tensor, " N"]) -> Float[Tensor, "N D"]:
+        x: Tensor = self.tokens(ids)
+        return x if self.scale == 1.0 else x * self.scale
+
+    def _position_vectors(
+        self,
+        table: nn.Embedding | Sinusoidal,
+        positions: Int[Tensor, " N"],
+        *,
+        below: int,
+        dtype: torch.dtype,
+    ) -> Float[Tensor, "N D"]:
+        rows = positions + self.position_offset
+        if isinstance(table, Sinusoidal):
+            waves: Tensor = table(rows, below=below + self.position_offset, dtype=dtype)
+            return waves
+        room = table.num_embeddings - self.position_offset
+        if below > room:
             raise DataError(
-                f"a sequence has {length} tokens, but the model has {room} positions; "
+                f"a sequence has {below} tokens, but the model has {room} positions; "
                 f"cut it into windows first"
             )
+        vectors: Tensor = table(rows)
+        return vectors
+
+    def _with_type_and_norm(
+        self, x: Float[Tensor, "N D"], token_type_ids: Int[Tensor, " N"] | None
+    ) -> Float[Tensor, "N D"]:
+        if self.token_types is not None:
+            types = self.token_types
+            x = x + (types.weight[0] if token_type_ids is None else types(token_type_ids))
+        return x if self.norm is None else self.norm(x)

@@ -1,4 +1,4 @@
-"""The position-wise feed-forward network."""
+"""The position-wise feed-forward network (MLP), gated or not, and its activations."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Multi-head attention: the projections around `attend`."""
+"""Multi-head and grouped-query attention, self and cross: the projections around `attend`."""
 
 import math
 
@@ -22,15 +22,18 @@ class MultiHeadAttention(nn.Module):
 
     Args:
         hidden_size: Width in and out.
-        num_heads: Heads side by side.
+        num_heads: Query heads side by side.
+        num_key_value_heads: Heads of keys and values, each shared by equally many query heads
+            (grouped-query attention; with 1, multi-query attention); None for as many.
         head_size: Width of each; None to part the hidden size among them.
         is_cross: Attend to a memory.
         bias: The products add something.
         scales_scores: Divide scores by the root of the head size; T5 does not.
 
     Source:
-        Vaswani et al. 2017, arXiv:1706.03762, section 3.2.2; Raffel et al. 2020,
-        arXiv:1910.10683, for scores that are not divided.
+        Vaswani et al. 2017, arXiv:1706.03762, section 3.2.2; Ainslie et al. 2023,
+        arXiv:2305.13245, section 2.2, for shared heads; Raffel et al. 2020, arXiv:1910.10683,
+        for scores that are not divided.
     """
 
     def __init__(
@@ -38,6 +41,7 @@ class MultiHeadAttention(nn.Module):
         hidden_size: int,
         num_heads: int,
         *,
+        num_key_value_heads: int | None = None,
         head_size: int | None = None,
         is_cross: bool = False,
         bias: bool = True,
@@ -52,25 +56,33 @@ class MultiHeadAttention(nn.Module):
                 f"{fit} would fit"
             )
         self.num_heads = num_heads
+        self.num_key_value_heads = num_key_value_heads or num_heads
+        if num_heads % self.num_key_value_heads:
+            raise ConfigError(
+                f"num_heads is {num_heads}, which num_key_value_heads = "
+                f"{self.num_key_value_heads} does not divide; share each among equally many"
+            )
         self.head_size = head_size or hidden_size // num_heads
         self.is_cross = is_cross
         # Scores are divided by this further down; where they should not be, queries are larger.
         self.query_factor = 1.0 if scales_scores else math.sqrt(self.head_size)
         inside = num_heads * self.head_size
+        shared = 2 * self.num_key_value_heads * self.head_size
         if is_cross:
             self.query = nn.Linear(hidden_size, inside, bias=bias)
-            self.key_value = nn.Linear(hidden_size, 2 * inside, bias=bias)
+            self.key_value = nn.Linear(hidden_size, shared, bias=bias)
         else:
-            self.query_key_value = nn.Linear(hidden_size, 3 * inside, bias=bias)
+            self.query_key_value = nn.Linear(hidden_size, inside + shared, bias=bias)
         self.output = nn.Linear(inside, hidden_size, bias=bias)
         self.weights = Tap()
 
     def project(
         self, x: Float[Tensor, "N D"], *, rotary: Rotary | None, positions: Int[Tensor, " N"] | None
-    ) -> tuple[Float[Tensor, "N H K"], Float[Tensor, "N H K"], Float[Tensor, "N H K"]]:
+    ) -> tuple[Float[Tensor, "N H K"], Float[Tensor, "N G K"], Float[Tensor, "N G K"]]:
         """Give queries, keys and values of self-attention, turned where positions are rotary."""
-        heads = self.query_key_value(x).view(len(x), 3, self.num_heads, self.head_size)
-        query, key, value = heads.unbind(1)
+        shared = self.num_key_value_heads
+        heads = self.query_key_value(x).view(len(x), -1, self.head_size)
+        query, key, value = heads.split((self.num_heads, shared, shared), 1)
         if self.query_factor != 1.0:
             query = query * self.query_factor
         if rotary is not None and positions is not None:
@@ -79,10 +91,10 @@ class MultiHeadAttention(nn.Module):
 
     def project_memory(
         self, memory: Float[Tensor, "M D"]
-    ) -> tuple[Float[Tensor, "M H K"], Float[Tensor, "M H K"]]:
+    ) -> tuple[Float[Tensor, "M G K"], Float[Tensor, "M G K"]]:
         """Give keys and values of a memory, once for all steps that will attend to it."""
-        heads = self.key_value(memory).view(len(memory), 2, self.num_heads, self.head_size)
-        key, value = heads.unbind(1)
+        heads = self.key_value(memory).view(len(memory), -1, self.head_size)
+        key, value = heads.chunk(2, 1)
         return key, value
 
     def project_query(self, x: Float[Tensor, "N D"]) -> Float[Tensor, "N H K"]:
@@ -95,8 +107,8 @@ class MultiHeadAttention(nn.Module):
         x: Float[Tensor, "N D"],
         *,
         lengths: tuple[int, ...],
-        key: Float[Tensor, "M H K"],
-        value: Float[Tensor, "M H K"],
+        key: Float[Tensor, "M G K"],
+        value: Float[Tensor, "M G K"],
         memory_lengths: tuple[int, ...],
         dropout: float = 0.0,
         noise: Noise | None = None,
@@ -115,8 +127,8 @@ class MultiHeadAttention(nn.Module):
     def attend_to(
         self,
         query: Float[Tensor, "N H K"],
-        key: Float[Tensor, "M H K"],
-        value: Float[Tensor, "M H K"],
+        key: Float[Tensor, "M G K"],
+        value: Float[Tensor, "M G K"],
         *,
         lengths: tuple[int, ...],
         attended_lengths: tuple[int, ...],
@@ -155,8 +167,8 @@ class MultiHeadAttention(nn.Module):
     def attend_to_cache(
         self,
         query: Float[Tensor, "N H K"],
-        keys: Float[Tensor, "S B H K"],
-        values: Float[Tensor, "S B H K"],
+        keys: Float[Tensor, "S B G K"],
+        values: Float[Tensor, "S B G K"],
         mask: Float[Tensor, "#B #H #W S"] | None,
     ) -> Float[Tensor, "N D"]:
         """Let the hypotheses of each sequence attend to slots that they share; see `slots`."""

@@ -1,4 +1,4 @@
-"""Norms: what keeps the numbers of a position at one size."""
+"""Layer norm and RMS norm: what keeps the numbers of a position at one size."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Six ways to tell a model where a token stands, each with its paper.
+"""Position embeddings and biases: sinusoidal, rotary (RoPE), relative (T5), linear (ALiBi), ....
 
 Learned and sinusoidal positions are added to the embeddings; a convolution reads the neighbours and
 is added too; rotary positions turn queries and keys; relative and linear biases are added to the
@@ -6,6 +6,7 @@ attention scores. A model without any of them sees a bag of tokens.
 """
 
 import math
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
@@ -20,6 +21,7 @@ PositionKind = Literal[
     "none", "learned", "sinusoidal", "rotary", "relative", "linear", "convolution"
 ]
 SinusoidKind = Literal["interleaved", "halves", "halves_inclusive"]
+RotaryScalingKind = Literal["none", "linear", "llama3"]
 
 
 def sinusoids(
@@ -139,18 +141,63 @@ class Convolutional(nn.Module):
         return torch.cat(parts)
 
 
-class Rotary(nn.Module):
-    """Turn pairs of query and key dimensions by an angle that grows with the position.
+@dataclass(frozen=True)
+class RotaryScaling:
+    """Slow rotary positions down, for texts longer than those a model was trained on.
 
-    The product of a turned query and a turned key depends on their distance alone. Pairs are
+    "none" keeps the frequencies f. "linear" interpolates positions: f / s. "llama3" looks at the
+    wavelength w = 2 pi / f, with L trained positions: f where w < L / high, f / s where
+    w > L / low, and between them (1 - m) f / s + m f with m = (L / w - low) / (high - low).
+
+    Attributes:
+        kind: Which of them.
+        factor: s.
+        low_factor, high_factor: Of "llama3".
+        trained_positions: L, of "llama3".
+
+    Source:
+        Chen et al. 2023, "Position interpolation", arXiv:2306.15595, equation 4, for "linear";
+        Grattafiori et al. 2024, arXiv:2407.21783, as released with Llama 3.1, for "llama3".
+    """
+
+    kind: RotaryScalingKind = "none"
+    factor: float = 1.0
+    low_factor: float = 1.0
+    high_factor: float = 4.0
+    trained_positions: int = 8192
+
+    def apply(self, frequencies: Float[Tensor, " P"]) -> Float[Tensor, " P"]:
+        """Give the frequencies at which the pairs of a head turn."""
+        if self.kind == "none":
+            return frequencies
+        slowed = frequencies / self.factor
+        if self.kind == "linear":
+            return slowed
+        waves = self.trained_positions * frequencies / (2 * math.pi)
+        share = (waves - self.low_factor) / (self.high_factor - self.low_factor)
+        return slowed.lerp(frequencies, share.clamp(0.0, 1.0))
+
+
+class Rotary(nn.Module):
+    """Turn pairs of query and key dimensions by an angle that grows with the position (RoPE).
+
+    Pair i of position p turns by p * f_i, with f_i = base^(-2i/K) or what `RotaryScaling` makes of
+    it. The product of a turned query and a turned key depends on their distance alone. Pairs are
     (i, i + K/2), as the published checkpoints have them; the paper pairs (2i, 2i + 1), which is
     the same up to an order of the dimensions.
+
+    Args:
+        head_size: K.
+        base: The larger, the slower the last pairs turn.
+        scaling: Of the frequencies.
 
     Source:
         Su et al. 2021, arXiv:2104.09864, equation 34.
     """
 
-    def __init__(self, head_size: int, *, base: float = 10000.0) -> None:
+    def __init__(
+        self, head_size: int, *, base: float = 10000.0, scaling: RotaryScaling | None = None
+    ) -> None:
         super().__init__()
         if head_size % 2:
             raise ConfigError(
@@ -158,13 +205,15 @@ class Rotary(nn.Module):
             )
         self.head_size = head_size
         self.base = base
+        self.scaling = scaling or RotaryScaling()
 
     def forward(
         self, x: Float[Tensor, "N H K"], positions: Int[Tensor, " N"]
     ) -> Float[Tensor, "N H K"]:
         """Turn every head's vector by its position's angles."""
-        half = torch.arange(0, self.head_size, 2, device=x.device, dtype=torch.float64)
-        angles = positions.double().unsqueeze(-1) * self.base ** (-half / self.head_size)
+        pairs = torch.arange(0, self.head_size, 2, device=x.device, dtype=torch.float64)
+        frequencies = self.scaling.apply(self.base ** (-pairs / self.head_size))
+        angles = positions.double().unsqueeze(-1) * frequencies
         cos, sin = (f(angles).to(x.dtype).unsqueeze(1) for f in (torch.cos, torch.sin))
         left, right = x.chunk(2, dim=-1)
         return torch.cat((left * cos - right * sin, right * cos + left * sin), dim=-1)

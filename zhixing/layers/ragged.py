@@ -1,4 +1,4 @@
-"""A batch without padding: sequences laid end to end, with their lengths."""
+"""Ragged: a batch without padding, its sequences laid end to end, with their lengths."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -96,6 +96,12 @@ def first_positions(
 ) -> Shaped[Tensor, "B ..."]:
     """Take the first position of every sequence."""
     return x[torch.tensor(starts(lengths), device=x.device)]
+
+
+def last_positions(x: Shaped[Tensor, "N ..."], lengths: tuple[int, ...]) -> Shaped[Tensor, "B ..."]:
+    """Take the last position of every sequence."""
+    ends = torch.tensor(lengths).cumsum(0)
+    return x[(ends - 1).to(x.device)]
 
 
 def sequence_means(x: Shaped[Tensor, "N D"], lengths: tuple[int, ...]) -> Shaped[Tensor, "B D"]:

@@ -37,20 +37,20 @@ def recording(model: nn.Module, ending: str) -> Iterator[dict[str, list[Tensor]]
             {n.rpartition(".")[2] for n, m in model.named_modules() if isinstance(m, Tap)}
         )
         raise ConfigError(f"no tap is named {ending!r}; there are {', '.join(named)}")
-    found: dict[str, list[Tensor]] = {name: [] for name in taps}
+    recorded: dict[str, list[Tensor]] = {name: [] for name in taps}
 
-    own = get_ident()
+    thread = get_ident()
 
     def keep(name: str) -> object:
         def look(_module: nn.Module, _args: object, result: Tensor) -> None:
-            if get_ident() == own:
-                found[name].append(result.detach().cpu())
+            if get_ident() == thread:
+                recorded[name].append(result.detach().cpu())
 
         return taps[name].register_forward_hook(look)
 
     handles = [keep(name) for name in taps]
     try:
-        yield found
+        yield recorded
     finally:
         for handle in handles:
             handle.remove()  # type: ignore[attr-defined]

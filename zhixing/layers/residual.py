@@ -1,4 +1,4 @@
-"""The residual connection: the one place that knows pre-norm from post-norm."""
+"""The residual stream and what is added to it: the one place that knows pre- from post-norm."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -13,7 +13,7 @@ NormPlace = Literal["pre", "post"]
 
 
 class Residual(nn.Module):
-    """Add what a sublayer says to what it was told, and normalize on one side of it.
+    """The residual connection: add a sublayer's result to the stream, normalize on one side.
 
     "post" is norm(x + f(x)), Vaswani et al. 2017, arXiv:1706.03762, section 3.1; "pre" is
     x + f(norm(x)), Xiong et al. 2020, arXiv:2002.04745, figure 1b. A pre-norm stack needs one more

@@ -1,4 +1,4 @@
-"""Named points at which an observer may read a tensor as it passes."""
+"""Taps: named points at which an observer may read a tensor (hidden states, attention weights)."""
 
 from torch import Tensor, nn
 

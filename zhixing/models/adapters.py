@@ -1,4 +1,4 @@
-"""Low-rank adapters, put onto a model that is already built."""
+"""LoRA: low-rank adapters, put onto a model that is already built."""
 
 import math
 

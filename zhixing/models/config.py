@@ -1,4 +1,4 @@
-"""All that tells one model from another, as independent, named choices."""
+"""ModelConfig: all that tells one model from another, as independent, named choices."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args, get_origin
 from zhixing.errors import ConfigError
 from zhixing.layers.feed_forward import ACTIVATIONS
 from zhixing.layers.norm import NormKind
-from zhixing.layers.positions import PositionKind, SinusoidKind
+from zhixing.layers.positions import PositionKind, RotaryScalingKind, SinusoidKind
 from zhixing.layers.residual import NormPlace
 
 HeadKind = Literal["none", "classification", "vocabulary", "next_token"]
@@ -28,10 +28,12 @@ class ModelConfig:
     Attributes:
         vocab_size: Entries of the token table.
         hidden_size: Width of the residual stream.
-        encoder_layers: Blocks that read in both directions.
-        decoder_layers: Blocks that see what was written before and the encoder's output.
+        encoder_layers: Blocks that read in both directions; with 0 a decoder stands alone.
+        decoder_layers: Blocks under a causal mask, with cross-attention where there is an encoder.
         decoder_vocab_size: Entries of a token table of the decoder's own; None for one table.
         num_heads: Attention heads a block; divides `hidden_size` where there is no `head_size`.
+        num_key_value_heads: Heads of keys and values, each shared by equally many of `num_heads`
+            (grouped-query attention); None for as many.
         head_size: Width of a head; None to share the hidden size.
         feed_forward_size: Width inside the feed-forward network.
         activation: Of the feed-forward network.
@@ -45,6 +47,10 @@ class ModelConfig:
         sinusoid: Order of sines and cosines, see `sinusoids`.
         max_positions: Longest sequence in tokens; None where positions know no end.
         position_offset: Row of the position table for a first token (RoBERTa: 2).
+        rotary_base: Of the angles of rotary positions.
+        rotary_scaling: How they are slowed down for longer texts, see `RotaryScaling`.
+        rotary_scaling_factor: By how much.
+        rotary_low_factor, rotary_high_factor, rotary_trained_positions: Of scaling "llama3".
         convolution_width: Neighbourhood of convolutional positions, odd.
         relative_buckets: Of relative positions, how many distances are told apart.
         relative_max_distance: From where on they are not.
@@ -75,6 +81,7 @@ class ModelConfig:
     feed_forward_size: int
     decoder_layers: int = 0
     decoder_vocab_size: int | None = None
+    num_key_value_heads: int | None = None
     head_size: int | None = None
     activation: str = "gelu"
     is_gated: bool = False
@@ -87,6 +94,12 @@ class ModelConfig:
     sinusoid: SinusoidKind = "interleaved"
     max_positions: int | None = 512
     position_offset: int = 0
+    rotary_base: float = 10000.0
+    rotary_scaling: RotaryScalingKind = "none"
+    rotary_scaling_factor: float = 1.0
+    rotary_low_factor: float = 1.0
+    rotary_high_factor: float = 4.0
+    rotary_trained_positions: int = 8192
     convolution_width: int = 7
     relative_buckets: int = 32
     relative_max_distance: int = 128
@@ -109,7 +122,13 @@ class ModelConfig:
     initial_std: float = 0.02
 
     def __post_init__(self) -> None:
-        faults = [*self._size_faults(), *self._choice_faults(), *self._rate_faults()]
+        faults = [
+            *self._size_faults(),
+            *self._attention_faults(),
+            *self._decoder_faults(),
+            *self._choice_faults(),
+            *self._rate_faults(),
+        ]
         if faults:
             raise ConfigError("; ".join(faults))
 
@@ -139,17 +158,9 @@ class ModelConfig:
         for name in ("encoder_layers", "decoder_layers", "position_offset", "token_types"):
             if getattr(self, name) < 0:
                 faults.append(f"{name} is {getattr(self, name)}; it has to be at least 0")
-        for name in ("head_size", "decoder_vocab_size"):
+        for name in ("head_size", "num_key_value_heads", "decoder_vocab_size"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 faults.append(f"{name} is {getattr(self, name)}; it has to be null or at least 1")
-        faults += self._decoder_faults()
-        if self.head_size is None and self.num_heads >= 1 and self.hidden_size % self.num_heads:
-            below = self.hidden_size // self.num_heads * self.num_heads
-            fit = " and ".join(str(n) for n in (below, below + self.num_heads) if n)
-            faults.append(
-                f"hidden_size is {self.hidden_size}, which num_heads = {self.num_heads} does not "
-                f"divide; {fit} would fit"
-            )
         if self.positions == "learned" and (self.max_positions is None or self.max_positions < 1):
             faults.append(
                 f"max_positions is {self.max_positions}; learned positions need at least 1"
@@ -157,6 +168,36 @@ class ModelConfig:
         if self.head == "classification" and self.num_classes < 1:
             faults.append(
                 f"num_classes is {self.num_classes}; a classification head needs 1 or more"
+            )
+        return faults
+
+    def _attention_faults(self) -> list[str]:
+        faults = []
+        if self.head_size is None and self.num_heads >= 1 and self.hidden_size % self.num_heads:
+            below = self.hidden_size // self.num_heads * self.num_heads
+            fit = " and ".join(str(n) for n in (below, below + self.num_heads) if n)
+            faults.append(
+                f"hidden_size is {self.hidden_size}, which num_heads = {self.num_heads} does not "
+                f"divide; {fit} would fit"
+            )
+        shared = self.num_key_value_heads
+        if shared is not None and shared >= 1 and self.num_heads % shared:
+            fit = ", ".join(str(n) for n in range(1, self.num_heads + 1) if not self.num_heads % n)
+            faults.append(
+                f"num_key_value_heads is {shared}, which does not divide num_heads = "
+                f"{self.num_heads}; allowed are {fit}"
+            )
+        for name, least in (
+            ("rotary_base", 1.0),
+            ("rotary_scaling_factor", 1.0),
+            ("rotary_trained_positions", 1),
+        ):
+            if not getattr(self, name) >= least:
+                faults.append(f"{name} is {getattr(self, name)}; it has to be at least {least}")
+        if not 0 < self.rotary_low_factor < self.rotary_high_factor:
+            faults.append(
+                f"rotary_low_factor is {self.rotary_low_factor}; it has to lie above 0 and below "
+                f"rotary_high_factor = {self.rotary_high_factor}"
             )
         return faults
 
@@ -172,10 +213,10 @@ class ModelConfig:
             ]
             return [f"{want}, which needs a decoder; set decoder_layers" for want in wants]
         faults = []
-        if not self.encoder_layers:
+        if not self.encoder_layers and self.decoder_vocab_size is not None:
             faults.append(
-                f"decoder_layers is {self.decoder_layers} without encoder layers; a decoder alone "
-                f"is not built yet"
+                f"decoder_vocab_size is {self.decoder_vocab_size}, but a decoder alone has one "
+                f"token table; set vocab_size, or encoder_layers"
             )
         if self.positions == "convolution":
             faults.append("positions is 'convolution', which a decoder cannot read step by step")
@@ -192,6 +233,7 @@ class ModelConfig:
             "norm_kind": get_args(NormKind),
             "positions": get_args(PositionKind),
             "sinusoid": get_args(SinusoidKind),
+            "rotary_scaling": get_args(RotaryScalingKind),
             "head": get_args(HeadKind),
             "pooling": get_args(PoolingKind),
         }
@@ -212,15 +254,15 @@ class ModelConfig:
 def _type_faults(values: Mapping[str, Any]) -> list[str]:
     """Name the values that are not what their fields hold."""
     faults = []
-    for one in (one for one in fields(ModelConfig) if one.name in values):
-        options = get_args(one.type) or (one.type,)
-        if get_origin(one.type) is Literal and values[one.name] not in options:
-            allowed = ", ".join(options)
-            faults.append(f"{one.name} is {values[one.name]!r}; allowed are {allowed}")
+    for field in (field for field in fields(ModelConfig) if field.name in values):
+        value = values[field.name]
+        options = get_args(field.type) or (field.type,)
+        if get_origin(field.type) is Literal and value not in options:
+            faults.append(f"{field.name} is {value!r}; allowed are {', '.join(options)}")
         wanted = [option for option in options if option in WORDS]
-        if wanted and not any(_is_a(values[one.name], option) for option in options):
+        if wanted and not any(_is_a(value, option) for option in options):
             names = " or ".join(WORDS[option] for option in wanted)
-            faults.append(f"{one.name} is {values[one.name]!r}; it has to be {names}")
+            faults.append(f"{field.name} is {value!r}; it has to be {names}")
     return faults
 
 

@@ -1,4 +1,4 @@
-"""What stands on a body: a classification head, a vocabulary head."""
+"""Heads that give logits: classification, masked language modeling, next token."""
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -44,7 +44,7 @@ class ClassificationHead(nn.Module):
 
 
 class VocabularyHead(nn.Module):
-    """Score every entry of the vocabulary at every position asked for.
+    """Give logits for masked language modeling, at every position asked for.
 
     The last product uses the token table itself (tied weights), as BERT does.
 
@@ -69,7 +69,7 @@ class VocabularyHead(nn.Module):
 
 
 class NextTokenHead(nn.Module):
-    """Score every entry of the vocabulary as the token that comes next.
+    """Give logits over the vocabulary for the token that comes next (language modeling).
 
     Args:
         tokens: The decoder's token table.

@@ -1,4 +1,4 @@
-"""Starting weights."""
+"""Weight initialization: fresh weights, drawn by name from a seed."""
 
 import torch
 from torch import nn

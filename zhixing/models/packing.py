@@ -1,4 +1,4 @@
-"""Packed linear layers, put onto a model that will not be trained any more."""
+"""Packed linear layers for inference, put onto a model that will not be trained any more."""
 
 import copy
 
@@ -11,7 +11,7 @@ from zhixing.models.transformer import Transformer
 
 # A packed weight lies in memory beside the one that is saved. For larger models the time that is
 # gained is a small share, and the memory is not.
-MOST_BYTES = 1 << 30
+MAX_PACKED_BYTES = 1 << 30
 
 
 def twin_of(model: Transformer) -> Transformer:
@@ -44,7 +44,7 @@ def pack_linears(model: nn.Module, dtype: torch.dtype) -> bool:
         if type(child) is nn.Linear and not _stays(f"{path}.{name}".lstrip("."), dtype)
     ]
     size = sum(child.weight.numel() for _, _, child in places) * dtype.itemsize
-    if not places or size > MOST_BYTES or not can_pack(dtype):
+    if not places or size > MAX_PACKED_BYTES or not can_pack(dtype):
         return False
     for parent, name, child in places:
         setattr(parent, name, PackedLinear(child, dtype=dtype))

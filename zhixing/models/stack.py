@@ -1,4 +1,4 @@
-"""A stack of blocks: an encoder, or a decoder that attends to one."""
+"""A stack of blocks: an encoder, a decoder with cross-attention, or a decoder alone."""
 
 from collections.abc import Iterable
 from functools import partial
@@ -8,21 +8,43 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from zhixing.layers.block import Block, BlockConfig, Memory, StackContext, StepContext
-from zhixing.layers.cache import BeamMask, CrossKeyValues, KeyValueCache, spare_mask
+from zhixing.layers.cache import BeamMask, spare_mask
 from zhixing.layers.dropout import Noise
 from zhixing.layers.norm import Norm, norm_named
-from zhixing.layers.positions import LinearBias, PositionBias, RelativeBias, Rotary
+from zhixing.layers.positions import (
+    LinearBias,
+    PositionBias,
+    RelativeBias,
+    Rotary,
+    RotaryScaling,
+)
 from zhixing.models.checkpointing import recomputed
 from zhixing.models.config import ModelConfig
+from zhixing.models.decoding import DecoderState
 
 
 class Stack(nn.Module):
-    """Hold the blocks of an encoder or decoder, and what all of them are told alike."""
+    """Hold the blocks of an encoder or decoder, and what all of them are told alike.
 
-    def __init__(self, config: ModelConfig, *, num_layers: int, is_decoder: bool = False) -> None:
+    Args:
+        config: Of the model.
+        num_layers: Blocks. A stack of none has no weights and hands on what it is given.
+        is_causal: Positions see only those before them and themselves.
+        has_cross_attention: Every block attends to an encoder's output too.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        *,
+        num_layers: int,
+        is_causal: bool = False,
+        has_cross_attention: bool = False,
+    ) -> None:
         super().__init__()
         form = BlockConfig(
             num_heads=config.num_heads,
+            num_key_value_heads=config.num_key_value_heads,
             head_size=config.head_size,
             feed_forward_size=config.feed_forward_size,
             activation=config.activation,
@@ -35,25 +57,35 @@ class Stack(nn.Module):
         )
         size = config.hidden_size
         self.blocks = nn.ModuleList(
-            Block(size, form, has_cross_attention=is_decoder) for _ in range(num_layers)
+            Block(size, form, has_cross_attention=has_cross_attention) for _ in range(num_layers)
         )
         self.norm: Norm | None = None
-        if config.norm == "pre":
+        if config.norm == "pre" and num_layers:
             self.norm = norm_named(config.norm_kind, size, eps=config.norm_eps)
         self.rotary: Rotary | None = None
         if config.positions == "rotary":
-            self.rotary = Rotary(config.head_size or size // config.num_heads)
+            self.rotary = Rotary(
+                config.head_size or size // config.num_heads,
+                base=config.rotary_base,
+                scaling=RotaryScaling(
+                    config.rotary_scaling,
+                    factor=config.rotary_scaling_factor,
+                    low_factor=config.rotary_low_factor,
+                    high_factor=config.rotary_high_factor,
+                    trained_positions=config.rotary_trained_positions,
+                ),
+            )
         self.position_bias: PositionBias | None = None
-        if config.positions == "relative":
+        if config.positions == "relative" and num_layers:
             self.position_bias = RelativeBias(
                 config.num_heads,
                 num_buckets=config.relative_buckets,
                 max_distance=config.relative_max_distance,
-                is_causal=is_decoder,
+                is_causal=is_causal,
             )
         elif config.positions == "linear":
             self.position_bias = LinearBias(config.num_heads)
-        self.is_causal = is_decoder
+        self.is_causal = is_causal
         self.dropout = config.dropout
         self.attention_dropout = config.attention_dropout
 
@@ -67,49 +99,57 @@ class Stack(nn.Module):
         gradient_checkpointing: bool = False,
     ) -> Float[Tensor, "N D"]:
         """Run all blocks; with `gradient_checkpointing` backward computes each of them again."""
-        context = StackContext(
+        context = self._context()
+        for i, block in enumerate(self.blocks):
+            inner = None if noise is None else noise.at("block", i)
+            again = partial(block, lengths=lengths, context=context, memory=memory, noise=inner)
+            x = recomputed(again, x) if gradient_checkpointing else again(x)
+        return x if self.norm is None else self.norm(x)
+
+    def prefill(
+        self, x: Float[Tensor, "N D"], lengths: tuple[int, ...], *, memory: Memory | None = None
+    ) -> tuple[Float[Tensor, "N D"], DecoderState]:
+        """Read whole prompts in one pass, and fill the KV cache; see `Block.prefill`."""
+        memory_mask = None
+        if memory is not None:
+            memory_mask = spare_mask(memory.lengths, x.dtype, x.device)
+        state = DecoderState([], [], BeamMask.of(lengths, x.dtype, x.device))
+        context = self._context()
+        for block in cast("Iterable[Block]", self.blocks):
+            x, cache, crossing = block.prefill(
+                x, lengths, context, memory=memory, memory_mask=memory_mask
+            )
+            state.caches.append(cache)
+            state.cross_key_values.append(crossing)
+        return (x if self.norm is None else self.norm(x)), state
+
+    def step(
+        self, x: Float[Tensor, "N D"], state: DecoderState
+    ) -> tuple[Float[Tensor, "N D"], DecoderState]:
+        """Read one new position of every hypothesis; see `Block.step`.
+
+        Args:
+            x: The hypotheses of the first sequence first.
+            state: It is consumed; its beam mask has grown already by the new positions.
+        """
+        context = StepContext(
+            positions=state.beam_mask.newest,
+            scores_added=state.beam_mask.scores_added(self.position_bias),
+            rotary=self.rotary,
+        )
+        caches = []
+        blocks = cast("Iterable[Block]", self.blocks)
+        for block, cache, memory in zip(blocks, state.caches, state.cross_key_values, strict=True):
+            x, grown = block.step(x, context, cache, memory)
+            caches.append(grown)
+        state = DecoderState(caches, state.cross_key_values, state.beam_mask)
+        return (x if self.norm is None else self.norm(x)), state
+
+    def _context(self) -> StackContext:
+        return StackContext(
             is_causal=self.is_causal,
             rotary=self.rotary,
             bias=self.position_bias,
             dropout=self.dropout,
             attention_dropout=self.attention_dropout,
         )
-        for i, block in enumerate(self.blocks):
-            place = None if noise is None else noise.at("block", i)
-            again = partial(block, lengths=lengths, context=context, memory=memory, noise=place)
-            x = recomputed(again, x) if gradient_checkpointing else again(x)
-        return x if self.norm is None else self.norm(x)
-
-    def project_memory(self, memory: Memory) -> list[CrossKeyValues | None]:
-        """Give what the steps of each block will need of an encoder's output."""
-        mask = spare_mask(memory.lengths, memory.values.dtype, memory.values.device)
-        return [
-            block.project_memory(memory, mask) for block in cast("Iterable[Block]", self.blocks)
-        ]
-
-    def step(
-        self,
-        x: Float[Tensor, "N D"],
-        caches: list[KeyValueCache],
-        beam_mask: BeamMask,
-        cross_key_values: list[CrossKeyValues | None],
-    ) -> tuple[Float[Tensor, "N D"], list[KeyValueCache]]:
-        """Read one new position of every hypothesis; see `Block.step`.
-
-        Args:
-            x: The hypotheses of the first sequence first.
-            caches: One a block; they are consumed.
-            beam_mask: Grown already by the new position.
-            cross_key_values: One a block.
-        """
-        place = StepContext(
-            position=beam_mask.position - 1,
-            scores_added=beam_mask.scores_added(self.position_bias),
-            rotary=self.rotary,
-        )
-        grown = []
-        blocks = cast("Iterable[Block]", self.blocks)
-        for block, cache, memory in zip(blocks, caches, cross_key_values, strict=True):
-            x, more = block.step(x, place, cache, memory)
-            grown.append(more)
-        return (x if self.norm is None else self.norm(x)), grown

@@ -1,4 +1,4 @@
-"""The Transformer, assembled once for all families."""
+"""The Transformer, encoder, decoder or both, assembled once for all families."""
 
 import math
 
@@ -6,13 +6,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from zhixing.errors import ConfigError
+from zhixing.errors import ConfigError, DataError
 from zhixing.layers.block import Memory
 from zhixing.layers.dropout import Noise
 from zhixing.layers.embedding import Embedding
 from zhixing.layers.norm import norm_named
 from zhixing.layers.positions import Convolutional, Sinusoidal
-from zhixing.layers.ragged import Ragged, first_positions, sequence_means
+from zhixing.layers.ragged import Ragged, first_positions, last_positions, sequence_means
 from zhixing.layers.tap import Tap
 from zhixing.models.config import ModelConfig
 from zhixing.models.decoding import DecoderState
@@ -36,12 +36,18 @@ class Transformer(nn.Module):
         self.encoder = Stack(config, num_layers=config.encoder_layers)
         self.decoder_embedding: Embedding | None = None
         self.decoder: Stack | None = None
-        if config.decoder_layers:
+        if config.decoder_layers and config.encoder_layers:
             tokens = self.embedding.tokens
             if config.decoder_vocab_size is not None:
                 tokens = _table(config.decoder_vocab_size, size)
             self.decoder_embedding = _embedding(config, tokens)
-            self.decoder = Stack(config, num_layers=config.decoder_layers, is_decoder=True)
+        if config.decoder_layers:
+            self.decoder = Stack(
+                config,
+                num_layers=config.decoder_layers,
+                is_causal=True,
+                has_cross_attention=config.encoder_layers > 0,
+            )
         self.pooler = nn.Linear(size, size) if config.has_pooler else None
         self.classification: ClassificationHead | None = None
         self.vocabulary: VocabularyHead | None = None
@@ -62,9 +68,9 @@ class Transformer(nn.Module):
                 activation=config.head_activation,
                 norm_eps=config.norm_eps,
             )
-        elif config.head == "next_token" and self.decoder_embedding is not None:
+        elif config.head == "next_token":
             self.next_token = NextTokenHead(
-                self.decoder_embedding.tokens,
+                (self.decoder_embedding or self.embedding).tokens,
                 is_tied=config.tie_output,
                 bias=config.output_bias,
                 scale=size**-0.5 if config.output_scale else 1.0,
@@ -78,10 +84,13 @@ class Transformer(nn.Module):
         noise: Noise | None = None,
         gradient_checkpointing: bool = False,
     ) -> Float[Tensor, "N D"]:
-        """Give the last hidden state of every position."""
-        place = None if noise is None else noise.at("embedding")
-        x = self.embedded(self.embedding(input_ids, token_type_ids, place))
-        return self.encoder(
+        """Give the last hidden state of every position: the encoder's, or a lone decoder's."""
+        inner = None if noise is None else noise.at("embedding")
+        x = self.embedded(self.embedding(input_ids, token_type_ids, inner))
+        stack = self.encoder
+        if self.decoder is not None and self.decoder_embedding is None:
+            stack = self.decoder
+        return stack(
             x, input_ids.lengths, noise=noise, gradient_checkpointing=gradient_checkpointing
         )
 
@@ -118,8 +127,8 @@ class Transformer(nn.Module):
         states = self(
             input_ids, token_type_ids, noise=noise, gradient_checkpointing=gradient_checkpointing
         )
-        place = None if noise is None else noise.at("head")
-        return self.classification(self.pool(states, input_ids.lengths), place)
+        inner = None if noise is None else noise.at("head")
+        return self.classification(self.pool(states, input_ids.lengths), inner)
 
     def fill(
         self,
@@ -141,49 +150,63 @@ class Transformer(nn.Module):
 
     def decoder_states(
         self,
-        input_ids: Ragged,
+        input_ids: Ragged | None,
         output_ids: Ragged,
         *,
         noise: Noise | None = None,
         gradient_checkpointing: bool = False,
     ) -> Float[Tensor, "N D"]:
-        """Give the decoder's hidden state at every position of given outputs.
+        """Give the decoder's hidden state at every position of given outputs (teacher forcing).
 
         Args:
-            input_ids: What the encoder reads.
+            input_ids: What the encoder reads; None where the decoder stands alone.
             output_ids: What the decoder has written, of each sequence, its start token first.
             noise: For dropout.
             gradient_checkpointing: Keep less for backward.
 
         Raises:
             ConfigError: If the model has no decoder.
+            DataError: If there is an input and no encoder, or an encoder and no input.
         """
         decoder, embedding = self._decoder_parts()
-        values = self(input_ids, noise=noise, gradient_checkpointing=gradient_checkpointing)
-        place = None if noise is None else noise.at("decoder")
-        x = embedding(output_ids, noise=None if place is None else place.at("embedding"))
+        memory = self._memory(input_ids, noise, gradient_checkpointing)
+        inner = None if noise is None else noise.at("decoder")
+        x = embedding(output_ids, noise=None if inner is None else inner.at("embedding"))
         return decoder(
             x,
             output_ids.lengths,
-            memory=Memory(values, input_ids.lengths),
-            noise=place,
+            memory=memory,
+            noise=inner,
             gradient_checkpointing=gradient_checkpointing,
         )
 
-    def start(self, input_ids: Ragged) -> DecoderState:
-        """Run the encoder once, and give what `step` goes on from: one hypothesis a sequence.
+    def start(
+        self, input_ids: Ragged | None, prompts: Ragged
+    ) -> tuple[Float[Tensor, "B D"], DecoderState]:
+        """Run the encoder, if there is one, and read the decoder's prompts in one pass (prefill).
+
+        Args:
+            input_ids: What the encoder reads; None where the decoder stands alone.
+            prompts: What the decoder reads first, of any length each: the start token, or a text
+                to go on with.
+
+        Returns:
+            The hidden states after the prompts, which `next_logits` scores the first new tokens
+            by, and what `step` goes on from: one hypothesis a sequence.
 
         Raises:
             ConfigError: If the model has no decoder.
+            DataError: If there is an input and no encoder, or an encoder and no input.
         """
-        decoder, _ = self._decoder_parts()
-        memory = Memory(self(input_ids), input_ids.lengths)
-        return DecoderState.begin(decoder.project_memory(memory), memory)
+        decoder, embedding = self._decoder_parts()
+        memory = self._memory(input_ids, None, False)
+        x, state = decoder.prefill(embedding(prompts), prompts.lengths, memory=memory)
+        return last_positions(x, prompts.lengths), state
 
     def step(
         self, ids: Int[Tensor, " N"], state: DecoderState
     ) -> tuple[Float[Tensor, "N D"], DecoderState]:
-        """Read one token of every hypothesis, and give what `next_logits` scores the next by.
+        """Read one token of every hypothesis; give what `next_logits` scores the next by.
 
         Args:
             ids: One a hypothesis, those of the first sequence first.
@@ -193,10 +216,10 @@ class Transformer(nn.Module):
             ConfigError: If the model has no decoder.
         """
         decoder, embedding = self._decoder_parts()
-        x = embedding.at(ids, state.beam_mask.position)
-        state.beam_mask.grow()
-        x, caches = decoder.step(x, state.caches, state.beam_mask, state.cross_key_values)
-        return x, DecoderState(caches, state.cross_key_values, state.beam_mask)
+        beam_mask = state.beam_mask
+        beam_mask.grow()
+        x = embedding.at(ids, beam_mask.newest, below=int(beam_mask.next_positions.max()))
+        return decoder.step(x, state)
 
     def next_logits(self, states: Float[Tensor, "N D"]) -> Float[Tensor, "N V"]:
         """Score every entry of the vocabulary as the token after each of some positions.
@@ -226,9 +249,24 @@ class Transformer(nn.Module):
         return self.next_token
 
     def _decoder_parts(self) -> tuple[Stack, Embedding]:
-        if self.decoder is None or self.decoder_embedding is None:
+        if self.decoder is None:
             raise ConfigError("the model has no decoder; load one that translates or summarizes")
-        return self.decoder, self.decoder_embedding
+        return self.decoder, self.decoder_embedding or self.embedding
+
+    def _memory(
+        self, input_ids: Ragged | None, noise: Noise | None, gradient_checkpointing: bool
+    ) -> Memory | None:
+        has_encoder = self.decoder_embedding is not None
+        if has_encoder == (input_ids is None):
+            raise DataError(
+                "the model has an encoder: give what it reads as input_ids"
+                if has_encoder
+                else "the model has no encoder: give input_ids=None, and the text as the prompt"
+            )
+        if input_ids is None:
+            return None
+        states = self(input_ids, noise=noise, gradient_checkpointing=gradient_checkpointing)
+        return Memory(states, input_ids.lengths)
 
 
 def _embedding(config: ModelConfig, tokens: nn.Embedding) -> Embedding:

@@ -21,13 +21,8 @@ def drawn_table(seed: int, size: int = 7) -> Table:
             super().__init__({}, size=size)
             self.known: dict[tuple[int, ...], list[float]] = {}
 
-        def step(self, ids: torch.Tensor, state: object) -> tuple[torch.Tensor, object]:
-            flat = [text for own in state.texts for text in own]
-            for text, token in zip(flat, ids.tolist(), strict=True):
-                text.append(token)
-            return torch.stack([self.next_of(tuple(text[-2:])) for text in flat]), state
-
-        def next_of(self, key: tuple[int, ...]) -> torch.Tensor:
+        def next_of(self, text: tuple[int, ...]) -> torch.Tensor:
+            key = text[-2:]
             if key not in self.known:
                 drawn = torch.randn(size, generator=generator)
                 self.known[key] = drawn.softmax(0).tolist()
@@ -85,7 +80,7 @@ def test_a_neighbour_changes_nothing_and_parts_neither(monkeypatch: pytest.Monke
         num_beams=4, num_results=4, num_groups=2, diversity_penalty=0.5, repetition_penalty=1.3
     )
     alone = search(GARDEN, [7], settings, sequences=1)[0]
-    monkeypatch.setattr("zhixing.generation.search.MOST_SCORES", 1)
+    monkeypatch.setattr("zhixing.generation.search.MAX_SCORES_AT_ONCE", 1)
     assert search(GARDEN, [7, 7, 7], settings, sequences=3) == [alone] * 3
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from zhixing.generation.ranking import NO_SCORE, best_joined, best_scores, log_totals
+from zhixing.generation.ranking import NO_SCORE, best_joined, best_scores, log_totals, penalized
 
 
 @pytest.mark.parametrize("size", [3, 128, 1000, 5000, 128 * 40])
@@ -59,3 +59,11 @@ def test_a_row_that_nobody_follows_is_no_row_of_the_best() -> None:
 def test_totals_keep_their_digits_beside_a_huge_first_score(first: float) -> None:
     scores = torch.tensor([[first, 0.0, 1.0], [0.5, 0.0, 1.0]])
     torch.testing.assert_close(log_totals(scores), scores.logsumexp(-1))
+
+
+@pytest.mark.parametrize(
+    ("length_penalty", "expected"), [(0.0, -6.0), (0.5, -3.0), (1.0, -1.5), (2.0, -0.375)]
+)
+def test_a_length_penalty_is_a_power_of_the_length(length_penalty: float, expected: float) -> None:
+    assert penalized(-6.0, 4, length_penalty) == expected
+    assert penalized(torch.tensor([-6.0]), 4, length_penalty).tolist() == [expected]

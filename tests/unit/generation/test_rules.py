@@ -15,6 +15,11 @@ SETTINGS = SearchSettings(start_id=START, end_ids=(END,), max_new_tokens=6)
 NEVER = -math.inf
 
 
+def rules_of(settings: SearchSettings, prefixes: list[tuple[int, ...]]) -> Rules:
+    """Make the rules of sequences that begin with the start token alone."""
+    return Rules(settings, [(settings.start_id,)] * len(prefixes), prefixes)
+
+
 def applied(
     written: list[int],
     scores: list[float] | None = None,
@@ -22,7 +27,7 @@ def applied(
     **changes: Any,
 ) -> list[float]:
     """Apply rules to the scores of the token after some, of one hypothesis."""
-    rules = Rules(SETTINGS.changed(**changes), [prefix])
+    rules = rules_of(SETTINGS.changed(**changes), [prefix])
     given = torch.tensor([[scores or [0.5] * 5]])
     return rules.apply(given, torch.tensor([[written]], dtype=torch.int64), 0).flatten().tolist()
 
@@ -63,7 +68,7 @@ def test_no_so_many_tokens_in_a_row_occur_twice(
 
 
 def test_every_hypothesis_has_its_own_repetitions() -> None:
-    rules = Rules(SETTINGS.changed(no_repeat_ngram_size=2), [(), ()])
+    rules = rules_of(SETTINGS.changed(no_repeat_ngram_size=2), [(), ()])
     written = torch.tensor([[[2, 3, 2], [3, 4, 3]], [[2, 2, 2], [2, 3, 4]]])
     found = rules.apply(torch.zeros(2, 2, 5), written, 0)
     banned = [(own == NEVER).nonzero().flatten().tolist() for own in found.flatten(0, 1)]
@@ -127,7 +132,7 @@ def test_a_prefix_is_written_token_by_token_and_then_left() -> None:
 
 
 def test_each_sequence_has_its_prefix_also_when_scores_come_in_parts() -> None:
-    rules = Rules(SETTINGS, [(2,), (), (4,)])
+    rules = rules_of(SETTINGS, [(2,), (), (4,)])
     nothing = torch.empty(2, 1, 0, dtype=torch.int64)
     found = rules.apply(torch.zeros(2, 1, 5), nothing, 1)
     assert found[0, 0].tolist() == [0.0] * 5
@@ -139,13 +144,13 @@ def test_each_sequence_has_its_prefix_also_when_scores_come_in_parts() -> None:
 
 
 def test_it_is_known_which_tokens_are_no_choice_of_the_models() -> None:
-    rules = Rules(SETTINGS, [(2, 3), (), (4,)])
+    rules = rules_of(SETTINGS, [(2, 3), (), (4,)])
     assert [rules.forced(i).tolist() for i in range(3)] == [
         [True, False, True],
         [True, False, False],
         [False, False, False],
     ]
-    both = Rules(SETTINGS.changed(forced_first_id=2, forced_last_id=END), [(), ()])
+    both = rules_of(SETTINGS.changed(forced_first_id=2, forced_last_id=END), [(), ()])
     assert [bool(both.forced(i).all()) for i in range(6)] == [True, *[False] * 4, True]
 
 
@@ -163,7 +168,7 @@ def test_it_is_known_which_tokens_are_no_choice_of_the_models() -> None:
 def test_only_a_penalty_or_a_forced_token_does_more_than_forbid(
     changes: dict[str, Any], expected: list[bool]
 ) -> None:
-    rules = Rules(SETTINGS.changed(**changes), [()])
+    rules = rules_of(SETTINGS.changed(**changes), [()])
     assert [rules.only_forbid(i) for i in range(3)] == expected
 
 

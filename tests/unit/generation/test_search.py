@@ -1,4 +1,4 @@
-"""A search over a writer whose probabilities can be worked out by hand."""
+"""A search over a model whose probabilities can be worked out by hand."""
 
 import math
 from collections.abc import Sequence
@@ -11,14 +11,15 @@ from torch import Tensor
 from zhixing.errors import DataError
 from zhixing.generation import search as searching
 from zhixing.generation.search import gaps_filled, search
-from zhixing.generation.settings import SearchSettings
+from zhixing.generation.settings import EarlyStopping, SearchSettings
+from zhixing.layers.ragged import Ragged
 
 END, START = 0, 1
 SETTINGS = SearchSettings(start_id=START, end_ids=(END,), max_new_tokens=6)
 
 
 @dataclass
-class CrossKeyValues:
+class TextsRead:
     """What every hypothesis has read, by sequence."""
 
     texts: list[list[list[int]]]
@@ -26,9 +27,13 @@ class CrossKeyValues:
 
     def descend(self, parents: Tensor) -> None:
         self.texts = [
-            [list(own[i]) for i in chosen]
-            for own, chosen in zip(self.texts, parents.tolist(), strict=True)
+            [list(texts[i]) for i in chosen]
+            for texts, chosen in zip(self.texts, parents.tolist(), strict=True)
         ]
+
+    @property
+    def flat(self) -> list[list[int]]:
+        return [text for texts in self.texts for text in texts]
 
     def keep(self, order: Sequence[int]) -> None:
         self.left.append(len(order))
@@ -41,20 +46,25 @@ class Table:
     def __init__(self, rows: dict[tuple[int, ...], list[float]], size: int = 5) -> None:
         self.rows = rows
         self.size = size
-        self.state = CrossKeyValues([])
+        self.state = TextsRead([])
         self.read: list[int] = []
 
-    def start(self, inputs: list[int]) -> CrossKeyValues:
-        self.state = CrossKeyValues([[[one]] for one in inputs])
-        return self.state
+    def start(self, inputs: list[int], prompts: Ragged) -> tuple[Tensor, TextsRead]:
+        read = zip(inputs, prompts.split(), strict=True)
+        self.state = TextsRead([[[number, *prompt.tolist()]] for number, prompt in read])
+        return self.after(self.state), self.state
 
-    def step(self, ids: Tensor, state: CrossKeyValues) -> tuple[Tensor, CrossKeyValues]:
-        flat = [text for own in state.texts for text in own]
-        for text, token in zip(flat, ids.tolist(), strict=True):
+    def step(self, ids: Tensor, state: TextsRead) -> tuple[Tensor, TextsRead]:
+        for text, token in zip(state.flat, ids.tolist(), strict=True):
             text.append(token)
+        return self.after(state), state
+
+    def after(self, state: TextsRead) -> Tensor:
+        return torch.stack([self.next_of(tuple(text)) for text in state.flat])
+
+    def next_of(self, text: tuple[int, ...]) -> Tensor:
         even = [1.0 / self.size] * self.size
-        rows = [self.rows.get(tuple(t), self.rows.get((-1, *t[2:]), even)) for t in flat]
-        return torch.tensor(rows), state
+        return torch.tensor(self.rows.get(text, self.rows.get((-1, *text[2:]), even)))
 
     def next_logits(self, states: Tensor) -> Tensor:
         self.read.append(len(states))
@@ -97,7 +107,7 @@ def test_scores_read_in_parts_choose_the_same(
     settings = SETTINGS.changed(no_repeat_ngram_size=2, **changes)
     prefixes: list[list[int]] = [[], [3], [2, 4], [], [4]]
     whole = search(GARDEN, [7] * 5, settings, sequences=5, prefixes=prefixes)
-    monkeypatch.setattr(searching, "MOST_SCORES", 2 * settings.width * GARDEN.size)
+    monkeypatch.setattr(searching, "MAX_SCORES_AT_ONCE", 2 * settings.width * GARDEN.size)
     GARDEN.read.clear()
     assert search(GARDEN, [7] * 5, settings, sequences=5, prefixes=prefixes) == whole
     assert max(GARDEN.read) <= 2 * settings.width
@@ -132,6 +142,130 @@ def test_a_prefix_is_written_first_and_costs_nothing() -> None:
         assert found[0][0].ids == (3, END)
         assert found[0][0].log_probs == pytest.approx((0.0, math.log(0.9)))
         assert found[1][0].ids == ((2, END) if beams == 1 else (3, END))
+
+
+def test_prompts_of_any_length_are_read_first_and_stand_in_no_result() -> None:
+    rows = {
+        (7, 4): [0, 0, 1.0, 0, 0],
+        (7, 4, 2): [1.0, 0, 0, 0, 0],
+        (8, 4, 4, 3): [0, 0, 0, 1.0, 0],
+        (8, 4, 4, 3, 3): [1.0, 0, 0, 0, 0],
+    }
+    for beams in (1, 2):
+        settings = SETTINGS.changed(num_beams=beams)
+        results = search(Table(rows), [7, 8], settings, sequences=2, prompts=[[4], [4, 4, 3]])
+        assert [hypotheses[0].ids for hypotheses in results] == [(2, END), (3, END)]
+
+
+def test_a_prefix_follows_the_prompt() -> None:
+    rows = {(7, 4, 4, 2): [1.0, 0, 0, 0, 0]}
+    (found,) = search(Table(rows), [7], SETTINGS, sequences=1, prompts=[[4, 4]], prefixes=[[2]])
+    assert found[0].ids == (2, END)
+
+
+def test_prompts_have_to_be_one_a_sequence_and_hold_something() -> None:
+    with pytest.raises(DataError, match="there are 2 sequences but 1 prompts; give each one"):
+        search(GARDEN, [7, 7], SETTINGS, sequences=2, prompts=[[3]])
+    with pytest.raises(DataError, match="a prompt is empty; it holds the start token at least"):
+        search(GARDEN, [7, 7], SETTINGS, sequences=2, prompts=[[3], []])
+
+
+@pytest.mark.parametrize("beams", [1, 2])
+@pytest.mark.parametrize(
+    ("prompt", "size", "expected"),
+    [
+        ([2, 3, 2], 0, 3),
+        # Both tokens have come before; then 2 3; of the triple 3 2 3 nothing has.
+        ([2, 3, 2], 1, 4),
+        ([2, 3, 2], 2, 2),
+        ([2, 3, 2], 3, 3),
+        ([3, 2, 3, 4, 3, 2], 3, 2),
+        ([3, 2, 3, 4, 3, 2], 4, 3),
+    ],
+)
+def test_no_ngram_of_a_prompt_and_its_continuation_occurs_twice(
+    prompt: list[int], size: int, expected: int, beams: int
+) -> None:
+    table = Table({(7, *prompt): [0.0, 0.0, 0.3, 0.5, 0.2]})
+    settings = SETTINGS.changed(max_new_tokens=1, no_repeat_ngram_size=size, num_beams=beams)
+    (found,) = search(table, [7], settings, sequences=1, prompts=[prompt])
+    assert found[0].ids == (expected,)
+
+
+def test_a_sequence_that_changes_its_place_takes_its_prompt_with_it() -> None:
+    table = Table(
+        {
+            (5, 4): [1.0, 0, 0, 0, 0],
+            (6, 3): [0, 0, 0, 0, 1.0],
+            (6, 3, 4): [0, 0, 0.4, 0.6, 0],
+            (6, 3, 4, 2): [1.0, 0, 0, 0, 0],
+            (8, 2): [0, 0, 0, 1.0, 0],
+            (8, 2, 3): [0, 0, 0.6, 0, 0.4],
+            (8, 2, 3, 4): [1.0, 0, 0, 0, 0],
+        }
+    )
+    settings = SETTINGS.changed(no_repeat_ngram_size=1)
+    results = search(table, [5, 6, 8], settings, sequences=3, prompts=[[4], [3], [2]])
+    assert table.state.left == [2]
+    assert [hypotheses[0].ids for hypotheses in results] == [(END,), (4, 2, END), (3, 4, END)]
+
+
+@pytest.mark.parametrize("beams", [1, 2])
+@pytest.mark.parametrize(("chance", "expected"), [(0.4, 2), (0.34, 3)])
+def test_what_a_prompt_holds_is_penalized_once(chance: float, expected: int, beams: int) -> None:
+    # log 0.5 * 1.5 lies between log 0.4 and log 0.34; penalized twice, 3 would always lose.
+    row = [0.0, 0.0, chance, 0.5, 0.5 - chance]
+    table = Table({(7, 3, 3): row, (8, 2, 4, 4, 4): row})
+    settings = SETTINGS.changed(max_new_tokens=1, repetition_penalty=1.5, num_beams=beams)
+    prompts = [[3, 3], [2, 4, 4, 4]]
+    found, neighbour = search(table, [7, 8], settings, sequences=2, prompts=prompts)
+    assert found[0].ids == (expected,)
+    assert neighbour[0].ids == (3,)
+
+
+@pytest.mark.parametrize("penalty", [-1.0, 0.0, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("beams", [1, 2])
+def test_a_score_is_the_sum_by_the_length_to_the_penaltys_power(beams: int, penalty: float) -> None:
+    settings = SETTINGS.changed(num_beams=beams, num_results=beams, length_penalty=penalty)
+    (found,) = search(GARDEN, [7], settings, sequences=1)
+    for hypothesis in found:
+        expected = sum(hypothesis.log_probs) / len(hypothesis.ids) ** penalty
+        assert hypothesis.score == pytest.approx(expected)
+    assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
+
+
+# The first to end is END alone (0.4, score -0.92), the second 2 END; 2 4 END would be a third.
+SHORT, LONGER, LONGEST = (END,), (2, END), (2, 4, END)
+
+
+@pytest.mark.parametrize(
+    ("chance", "early_stopping", "steps", "expected"),
+    [
+        # 2 END has 0.3 (-0.60), and 2 4 has 0.2: were it to end now, -0.80, more than -0.92.
+        (0.4, "yes", 2, [LONGER, SHORT]),
+        (0.4, "no", 3, [LONGEST, LONGER]),
+        (0.4, "never", 3, [LONGEST, LONGER]),
+        # 2 END has 0.4 (-0.46), and 2 4 has 0.1: now -1.15, less than -0.92; at six tokens -0.38.
+        (0.2, "yes", 2, [LONGER, SHORT]),
+        (0.2, "no", 2, [LONGER, SHORT]),
+        (0.2, "never", 3, [LONGER, LONGEST]),
+    ],
+)
+def test_a_beam_stops_when_it_has_enough(
+    chance: float, early_stopping: EarlyStopping, steps: int, expected: list[tuple[int, ...]]
+) -> None:
+    table = Table(
+        {
+            (-1,): [0.4, 0.0, 0.5, 0.1, 0.0],
+            (-1, 2): [1.0 - chance, 0.0, 0.0, 0.0, chance],
+            (-1, 3): [0.0, 0.3, 0.4, 0.3, 0.0],
+            (-1, 2, 4): [1.0, 0.0, 0.0, 0.0, 0.0],
+        }
+    )
+    settings = SETTINGS.changed(num_beams=2, num_results=2, early_stopping=early_stopping)
+    (found,) = search(table, [7], settings, sequences=1)
+    assert [hypothesis.ids for hypothesis in found] == expected
+    assert len(table.read) == steps
 
 
 def test_prefixes_have_to_be_one_a_sequence() -> None:

@@ -8,9 +8,10 @@ from torch import Tensor
 
 from zhixing.errors import DataError
 from zhixing.layers.block import Block, BlockConfig, Memory, StackContext, StepContext
-from zhixing.layers.cache import BeamMask, KeyValueCache, spare_mask
+from zhixing.layers.cache import BeamMask, spare_mask
 from zhixing.layers.dropout import Noise
 from zhixing.layers.positions import LinearBias, RelativeBias, Rotary
+from zhixing.layers.ragged import last_positions
 from zhixing.layers.residual import NormPlace
 
 SIZE, HEADS = 8, 2
@@ -29,9 +30,16 @@ def _relative() -> RelativeBias:
     return bias
 
 
-def _block(*, norm: NormPlace = "pre", crosses: bool = False) -> Block:
+def _block(
+    *, norm: NormPlace = "pre", crosses: bool = False, num_key_value_heads: int | None = None
+) -> Block:
     form = BlockConfig(
-        num_heads=HEADS, feed_forward_size=12, activation="gelu", norm=norm, norm_eps=1e-6
+        num_heads=HEADS,
+        feed_forward_size=12,
+        activation="gelu",
+        norm=norm,
+        norm_eps=1e-6,
+        num_key_value_heads=num_key_value_heads,
     )
     block = Block(SIZE, form, has_cross_attention=crosses).double()
     generator = torch.Generator().manual_seed(0)
@@ -47,30 +55,44 @@ def _random(rows: int, seed: int = 1) -> Tensor:
 
 @pytest.mark.parametrize("crosses", [False, True])
 @pytest.mark.parametrize("norm", ["pre", "post"])
+@pytest.mark.parametrize("num_shared", [None, 1])
 @pytest.mark.parametrize("places", PLACES)
-def test_step_by_step_equals_at_once(places: str, norm: NormPlace, crosses: bool) -> None:
-    block, x, context = _block(norm=norm, crosses=crosses), _random(15), PLACES[places]()
-    memory = Memory(_random(9, seed=2), (2, 4, 3)) if crosses else None
-    at_once = block(x, (5, 5, 5), context, memory=memory).view(3, 5, SIZE)
-    cache = KeyValueCache.empty(
-        torch.zeros(1, HEADS, SIZE // HEADS, dtype=torch.float64), sequences=3
+def test_a_prefill_and_steps_equal_all_at_once(
+    places: str, num_shared: int | None, norm: NormPlace, crosses: bool
+) -> None:
+    block = _block(norm=norm, crosses=crosses, num_key_value_heads=num_shared)
+    context, cpu = PLACES[places](), torch.device("cpu")
+    memory, memory_mask = None, None
+    if crosses:
+        memory = Memory(_random(9, seed=2), (2, 4, 3))
+        memory_mask = spare_mask(memory.lengths, torch.float64, cpu)
+    texts = [_random(length + 3, seed=length) for length in LENGTHS]
+    x, cache, crossing = block.prefill(
+        torch.cat([text[:-3] for text in texts]),
+        LENGTHS,
+        context,
+        memory=memory,
+        memory_mask=memory_mask,
     )
-    beam_mask = BeamMask.empty(3, torch.float64, torch.device("cpu"))
-    cross_key_values = None
-    if memory is not None:
-        mask = spare_mask(memory.lengths, torch.float64, torch.device("cpu"))
-        cross_key_values = block.project_memory(memory, mask)
-    for position in range(5):
-        beam_mask.grow()
-        added = beam_mask.scores_added(context.bias)
-        place = StepContext(position=position, scores_added=added, rotary=context.rotary)
-        new = x.view(3, 5, SIZE)[:, position]
-        found, cache = block.step(new, place, cache, cross_key_values)
-        assert (found - at_once[:, position]).abs().max() < 1e-10
+    beam_mask = BeamMask.of(LENGTHS, torch.float64, cpu)
+    for steps in range(4):
+        if steps:
+            beam_mask.grow()
+            added = beam_mask.scores_added(context.bias)
+            positions = torch.tensor([length + steps - 1 for length in LENGTHS])
+            told = StepContext(positions=positions, scores_added=added, rotary=context.rotary)
+            new = torch.stack([text[steps - 4] for text in texts])
+            x, cache = block.step(new, told, cache, crossing)
+        lengths = tuple(length + steps for length in LENGTHS)
+        read = torch.cat([text[:n] for text, n in zip(texts, lengths, strict=True)])
+        at_once = block(read, lengths, context, memory=memory)
+        last = x if steps else last_positions(x, LENGTHS)
+        assert (last - last_positions(at_once, lengths)).abs().max() < 1e-10
 
 
-def test_a_block_remembers_a_memory_only_if_it_asks_one() -> None:
-    assert _block().project_memory(Memory(_random(9), (9,)), None) is None
+def test_a_block_without_cross_attention_keeps_nothing_of_a_memory() -> None:
+    context = StackContext(is_causal=True)
+    assert _block().prefill(_random(16), LENGTHS, context)[2] is None
 
 
 @pytest.mark.parametrize("places", PLACES)

@@ -109,6 +109,36 @@ def test_dropout_falls_last() -> None:
     torch.testing.assert_close(embedding(IDS), norm(_tokens()))
 
 
+@pytest.mark.parametrize("kind", ["none", "learned", "sinusoidal"])
+def test_tokens_of_one_step_stand_each_at_its_own_position(kind: str) -> None:
+    tables = {"none": None, "learned": _table(9, 1), "sinusoidal": Sinusoidal(SIZE)}
+    embedding = Embedding(
+        _table(VOCAB, 0),
+        positions=tables[kind],
+        position_offset=2,
+        token_types=_table(2, 2),
+        norm=nn.LayerNorm(SIZE, dtype=torch.float64),
+        scale=3.0,
+    )
+    texts = Ragged(torch.tensor([3, 5, 3, 8, 3, 1]), (1, 3, 2))
+    stepped = embedding.at(torch.tensor([3, 8, 1]), torch.tensor([0, 2, 1]), below=3)
+    assert torch.equal(stepped, embedding(texts)[[0, 3, 5]])
+
+
+def test_a_step_beyond_the_table_is_refused() -> None:
+    embedding = Embedding(_table(VOCAB, 0), positions=_table(3, 1))
+    ids = torch.tensor([1, 2])
+    assert embedding.at(ids, torch.tensor([2, 0]), below=3).shape == (2, SIZE)
+    with pytest.raises(DataError, match="a sequence has 4 tokens, but the model has 3 positions"):
+        embedding.at(ids, torch.tensor([3, 0]), below=4)
+
+
+def test_convolutional_positions_are_no_step() -> None:
+    embedding = Embedding(_table(VOCAB, 0), positions=Convolutional(SIZE, width=3).double())
+    with pytest.raises(DataError, match="convolutional positions cannot be read one at a time"):
+        embedding.at(torch.tensor([1]), torch.tensor([0]), below=1)
+
+
 def test_a_token_has_the_same_vector_in_every_batch() -> None:
     embedding = Embedding(_table(VOCAB, 0), positions=_table(3, 1), token_types=_table(2, 2))
     together = embedding(IDS)

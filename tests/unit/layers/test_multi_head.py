@@ -47,6 +47,48 @@ def test_self_attention_is_the_paper_head_by_head() -> None:
     assert (attention(x, LENGTHS) - expected).abs().max() < 1e-10
 
 
+@pytest.mark.parametrize("is_cross", [False, True])
+@pytest.mark.parametrize("shared", [1, 2])
+def test_query_heads_share_keys_and_values_in_a_row(shared: int, is_cross: bool) -> None:
+    # Four query heads: with two key/value heads, 0 and 1 read the first, 2 and 3 the second.
+    attention = MultiHeadAttention(SIZE, 4, num_key_value_heads=shared, is_cross=is_cross).double()
+    for seed, parameter in enumerate(attention.parameters()):
+        torch.nn.init.normal_(parameter, generator=torch.Generator().manual_seed(seed))
+    full = MultiHeadAttention(SIZE, 4, is_cross=is_cross).double()
+    repeated = [head // (4 // shared) for head in range(4)]
+    order = [i if is_cross else 4 + i for i in repeated]
+    order += [shared + i for i in order]
+    names = ("key_value",) if is_cross else ("query_key_value",)
+    with torch.no_grad():
+        for name in names:
+            rows = order if is_cross else [*range(4), *order]
+            for part in ("weight", "bias"):
+                heads = getattr(getattr(attention, name), part).unflatten(0, (-1, 3))
+                getattr(getattr(full, name), part).copy_(heads[rows].flatten(0, 1))
+        full.output.load_state_dict(attention.output.state_dict())
+        if is_cross:
+            full.query.load_state_dict(attention.query.state_dict())
+    x, memory = _random(9), _random(9, seed=2)
+
+    def result(module: MultiHeadAttention) -> Tensor:
+        if not is_cross:
+            return module(x, LENGTHS, is_causal=True, bias=LinearBias(4))
+        key, value = module.project_memory(memory)
+        return module.attend_to_memory(
+            x, lengths=LENGTHS, key=key, value=value, memory_lengths=(1, 3, 5)
+        )
+
+    assert (result(attention) - result(full)).abs().max() < 1e-10
+    attention.weights.register_forward_hook(lambda _m, _i, weights: weights)
+    assert (result(attention) - result(full)).abs().max() < 1e-10
+
+
+def test_key_value_heads_that_cannot_be_shared_evenly_are_refused() -> None:
+    message = "num_heads is 6, which num_key_value_heads = 4 does not divide"
+    with pytest.raises(ConfigError, match=message):
+        MultiHeadAttention(12, 6, num_key_value_heads=4)
+
+
 def test_rotary_positions_turn_queries_and_keys_but_no_values() -> None:
     attention, x, rotary = _attention(), _random(4), Rotary(4)
     places = torch.tensor([0, 1, 0, 1])

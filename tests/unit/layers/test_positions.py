@@ -1,11 +1,14 @@
 """Each way to tell a position keeps what its paper promises."""
 
+import cmath
 import math
 from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
+from transformers import LlamaConfig
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 from transformers.models.t5.modeling_t5 import T5Attention
 
 from zhixing.errors import ConfigError
@@ -14,6 +17,7 @@ from zhixing.layers.positions import (
     LinearBias,
     RelativeBias,
     Rotary,
+    RotaryScaling,
     Sinusoidal,
     sinusoids,
 )
@@ -167,6 +171,66 @@ def test_a_rotary_position_turns_each_pair_by_its_angle() -> None:
         cos, sin = math.cos(angle), math.sin(angle)
         assert turned[i].item() == pytest.approx(left * cos - right * sin)
         assert turned[i + 2].item() == pytest.approx(right * cos + left * sin)
+
+
+def _by_complex_numbers(x: Tensor, positions: list[int], frequencies: list[float]) -> Tensor:
+    """The textbook: a pair is a complex number, and a position multiplies it by e^(i p f)."""
+    half = x.size(-1) // 2
+    turned = torch.empty_like(x)
+    for row, position in enumerate(positions):
+        for i, frequency in enumerate(frequencies):
+            factor = cmath.exp(1j * position * frequency)
+            for head in range(x.size(1)):
+                left, right = x[row, head, i].item(), x[row, head, i + half].item()
+                pair = complex(left, right) * factor
+                turned[row, head, i], turned[row, head, i + half] = pair.real, pair.imag
+    return turned
+
+
+@pytest.mark.parametrize("base", [10000.0, 500000.0, 7.0])
+@pytest.mark.parametrize("factor", [1.0, 2.5])
+def test_base_and_linear_scaling_are_those_of_the_equations(base: float, factor: float) -> None:
+    x, positions = _random(4, 2, 8), [0, 1, 5, 1234]
+    scaling = RotaryScaling("linear", factor=factor)
+    turned = Rotary(8, base=base, scaling=scaling)(x, torch.tensor(positions))
+    frequencies = [base ** (-2 * i / 8) / factor for i in range(4)]
+    assert (turned - _by_complex_numbers(x, positions, frequencies)).abs().max() < 1e-10
+    if factor == 1.0:
+        assert torch.equal(turned, Rotary(8, base=base)(x, torch.tensor(positions)))
+
+
+def test_linear_scaling_puts_twice_as_many_positions_into_the_same_angles() -> None:
+    x = _random(3, 1, 8)
+    scaled = Rotary(8, scaling=RotaryScaling("linear", factor=2.0))
+    there, here = torch.tensor([0, 2, 200]), torch.tensor([0, 1, 100])
+    assert (scaled(x, there) - Rotary(8)(x, here)).abs().max() < 1e-10
+
+
+def test_llama3_scaling_keeps_short_waves_and_slows_long_ones() -> None:
+    # Waves of 50, 200 and 3200 positions: shorter than 400 / 4, between, longer than 400 / 1.
+    frequencies = torch.tensor([2 * math.pi / wave for wave in (50, 200, 3200)]).double()
+    scaling = RotaryScaling("llama3", factor=8.0, low_factor=1.0, trained_positions=400)
+    kept, between, slowed = (scaling.apply(frequencies) / frequencies).tolist()
+    assert (kept, slowed) == (1.0, pytest.approx(1 / 8))
+    share = (400 / 200 - 1) / (4 - 1)
+    assert between == pytest.approx((1 - share) / 8 + share)
+
+
+@pytest.mark.parametrize("kind", ["linear", "llama3"])
+def test_scaled_frequencies_are_the_references(kind: str) -> None:
+    values = {
+        "rope_type": kind,
+        "rope_theta": 500000.0,
+        "factor": 8.0,
+        "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 8192,
+    }
+    config = LlamaConfig(hidden_size=128, num_attention_heads=1, rope_parameters=values)
+    expected, _ = ROPE_INIT_FUNCTIONS[kind](config, torch.device("cpu"))
+    frequencies = 500000.0 ** (-torch.arange(0, 128, 2).double() / 128)
+    scaled = RotaryScaling(kind, factor=8.0).apply(frequencies)
+    torch.testing.assert_close(scaled.float(), expected, rtol=1e-5, atol=0.0)
 
 
 def test_the_first_position_is_not_turned_and_no_length_is_changed() -> None:

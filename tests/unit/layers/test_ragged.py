@@ -7,6 +7,7 @@ from zhixing.errors import DataError
 from zhixing.layers.ragged import (
     Ragged,
     first_positions,
+    last_positions,
     position_numbers,
     sequence_means,
     starts,
@@ -98,3 +99,7 @@ def test_the_mean_gives_every_position_an_equal_gradient() -> None:
     sequence_means(x, (4, 1)).sum().backward()
     assert x.grad is not None
     assert x.grad[:, 0].tolist() == [0.25, 0.25, 0.25, 0.25, 1.0]
+
+
+def test_the_last_position_of_every_sequence_is_taken() -> None:
+    assert last_positions(torch.arange(6), (1, 3, 2)).tolist() == [0, 3, 5]

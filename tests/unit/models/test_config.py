@@ -91,6 +91,31 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
         "convolution",
     ),
     ({"head": "lm"}, "head is 'lm'; allowed are none, classification, vocabulary"),
+    (
+        {"num_key_value_heads": 3},
+        "num_key_value_heads is 3, which does not divide num_heads = 2; allowed are 1, 2",
+    ),
+    ({"num_key_value_heads": 0}, "num_key_value_heads is 0; it has to be null or at least 1"),
+    ({"rotary_base": 0.5}, "rotary_base is 0.5; it has to be at least 1"),
+    ({"rotary_scaling": "yarn"}, "rotary_scaling is 'yarn'; allowed are none, linear, llama3"),
+    ({"rotary_scaling_factor": 0.5}, "rotary_scaling_factor is 0.5; it has to be at least 1"),
+    ({"rotary_trained_positions": 0}, "rotary_trained_positions is 0; it has to be at least 1"),
+    (
+        {"rotary_low_factor": 4.0},
+        "rotary_low_factor is 4.0; it has to lie above 0 and below rotary_high_factor = 4.0",
+    ),
+    (
+        {"encoder_layers": 0, "decoder_layers": 1, "decoder_vocab_size": 5},
+        "decoder_vocab_size is 5, but a decoder alone has one token table; set vocab_size, or",
+    ),
+    (
+        {"encoder_layers": 0, "decoder_layers": 1, "positions": "convolution"},
+        "positions is 'convolution', which a decoder cannot read step by step",
+    ),
+    (
+        {"encoder_layers": 0, "decoder_layers": 1, "head": "vocabulary"},
+        "head is 'vocabulary'; on a decoder stands 'next_token' or 'none'",
+    ),
     ({"pooling": "max"}, "pooling is 'max'; allowed are first, mean"),
     ({"dropout": 1.0}, "dropout is 1.0; it has to be at least 0 and below 1"),
     ({"attention_dropout": -0.1}, "attention_dropout is -0.1; it has to be at least 0 and below"),
@@ -131,6 +156,8 @@ def test_several_faults_are_told_together() -> None:
     "changes",
     [
         {"encoder_layers": 0},
+        {"encoder_layers": 0, "decoder_layers": 1, "head": "next_token"},
+        {"num_key_value_heads": 1, "rotary_base": 1.0},
         {"dropout": 0},
         {"classifier_dropout": 0.0},
         {"positions": "none", "max_positions": None},

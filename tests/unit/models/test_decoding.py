@@ -49,8 +49,8 @@ class Reader:
 
     def __init__(self, model: Transformer, sources: list[list[int]], *, seed: int = 0) -> None:
         self.model = model
-        self.state = model.start(ragged(sources))
-        self.texts: list[tuple[list[int], list[list[int]]]] = [(own, [[]]) for own in sources]
+        _, self.state = model.start(ragged(sources), ragged([[1]] * len(sources)))
+        self.texts: list[tuple[list[int], list[list[int]]]] = [(own, [[1]]) for own in sources]
         self.draw = random.Random(seed)
 
     def step(self) -> Tensor:

@@ -100,7 +100,7 @@ def test_in_bfloat16_the_sum_through_the_blocks_and_the_head_stay_in_float32() -
 
 
 def test_a_large_model_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packing, "MOST_BYTES", 1000)
+    monkeypatch.setattr(packing, "MAX_PACKED_BYTES", 1000)
     model = model_of()
     assert not pack_linears(model, torch.float32)
     assert not packed_names(model)

@@ -106,7 +106,7 @@ def test_recomputing_gives_the_same_gradients() -> None:
 def test_a_model_that_only_reads_has_nothing_to_write_with() -> None:
     model = build(replace(CONFIG, decoder_layers=0, head="none"))
     with pytest.raises(ConfigError, match="the model has no decoder; load one that translates"):
-        model.start(READ)
+        model.start(READ, READ)
     with pytest.raises(ConfigError, match="the model has no decoder; load one that translates"):
         model.decoder_states(READ, WRITTEN)
     with pytest.raises(ConfigError, match="the model has no next-token head"):

@@ -69,7 +69,7 @@ class _Fused(torch.autograd.Function):
         query, key, value, result, log_sums, mask = ctx.saved_tensors
         kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
         with _full_precision():
-            found = kernel(
+            gradients_back = kernel(
                 gradients[0],
                 query,
                 key,
@@ -80,7 +80,7 @@ class _Fused(torch.autograd.Function):
                 ctx.is_causal,
                 attn_mask=mask,
             )
-        return (*found, None, None)
+        return (*gradients_back, None, None)
 
 
 @contextmanager

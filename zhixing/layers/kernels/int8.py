@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from zhixing.layers.kernels.packed_linear import can_pack, multiply_packed, pack
 
-LARGEST = 127
+MAX_INT8 = 127
 
 # uint8 activations are what every x86 kernel takes natively: signed ones cost a factor of 100 on
 # AVX-512 without AMX, and save nothing with it. Less this, they are int8.
@@ -32,11 +32,11 @@ MIDDLE = 128
 # there are two rows. Measured with AVX-512 VNNI and 384 x 384 to 2048 x 512 numbers: the other one
 # is faster for one row, and for fewer rows than this where the weight is smaller than that.
 FEW_ROWS = 32
-SMALL = 1 << 18
+SMALL_WEIGHT = 1 << 18
 
 # Numbers in a weight from which on half the bytes count for more than rounding the rows, with
 # tiles: of 30 million, 32 rows take 4.5 ms instead of 6.5 on one core, one row 2.4 instead of 5.3.
-LARGE = 1 << 23
+LARGE_WEIGHT = 1 << 23
 
 # Numbers of a weight that are summed at once, for torch widens what it sums to eight bytes each.
 BLOCK_SIZE = 256 * 1024
@@ -47,7 +47,7 @@ STEPS = 255
 SMALLEST_RANGE = 1e-8
 
 # Stands in for the scale of a row of zeros.
-SMALLEST_SCALE = 1e-30
+MIN_SCALE = 1e-30
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def quantize_weight(weight: Float[Tensor, "O I"]) -> Int8Weight:
         tensor([[ 32, -64, 127]], dtype=torch.int8)
     """
     weight = weight.detach().float()
-    scale = weight.abs().amax(dim=-1, keepdim=True).div_(LARGEST).clamp_min_(SMALLEST_SCALE)
+    scale = weight.abs().amax(dim=-1, keepdim=True).div_(MAX_INT8).clamp_min_(MIN_SCALE)
     return Int8Weight((weight / scale).round_().to(torch.int8), scale[:, 0].clone())
 
 
@@ -162,11 +162,11 @@ def _rounded_plainly(x: Float[Tensor, "N I"]) -> Int8Rows:
 def _rounded_at_once(x: Float[Tensor, "N I"]) -> Int8Rows:
     """Round rows by a kernel that sets two float32 behind each row: the scale and the offset."""
     size = x.size(1)
-    whole = torch.ops.quantized.embedding_bag_byte_prepack(x)
-    scale, smallest = whole[:, size:].view(torch.float32).split(1, 1)
+    packed = torch.ops.quantized.embedding_bag_byte_prepack(x)
+    scale, smallest = packed[:, size:].view(torch.float32).split(1, 1)
     # The kernel passes over what is not a number; times zero, that is still none.
     offset = torch.addmv(smallest.squeeze(1), x, x.new_zeros(size)).unsqueeze(1)
-    return Int8Rows(whole[:, :size].contiguous(), scale, offset)
+    return Int8Rows(packed[:, :size].contiguous(), scale, offset)
 
 
 def prepare(
@@ -182,7 +182,7 @@ def prepare(
     if weight.device.type != "cpu":
         return factor
     kernels = usable_kernels()
-    if kernels.bfloat16 and not (kernels.many and weight.numel() >= LARGE):
+    if kernels.bfloat16 and not (kernels.many and weight.numel() >= LARGE_WEIGHT):
         return replace(factor, widened=pack((weight * scale.unsqueeze(-1)).bfloat16()))
     if kernels.many:
         zero_points = torch.zeros(len(weight), dtype=torch.int64)
@@ -204,13 +204,13 @@ def without_spare(factor: Factor, *, is_lean: bool = False) -> Factor:
 
 def is_large(weight: Tensor | None) -> bool:
     """Tell whether a weight is multiplied by the kernel for many rows, however few there are."""
-    return weight is None or weight.numel() >= LARGE
+    return weight is None or weight.numel() >= LARGE_WEIGHT
 
 
 def _is_for_few(num_rows: int, weight: Tensor) -> bool:
     """Tell whether the kernel for few rows is the faster one."""
     size = weight.numel()
-    return size < LARGE and (num_rows == 1 or (num_rows < FEW_ROWS and size < SMALL))
+    return size < LARGE_WEIGHT and (num_rows == 1 or (num_rows < FEW_ROWS and size < SMALL_WEIGHT))
 
 
 def multiply(x: Float[Tensor, "N I"], factor: Factor) -> Float[Tensor, "N O"]:
@@ -273,10 +273,10 @@ def usable_kernels() -> Kernels:
     """
     numbers = torch.arange(48 * 192, dtype=torch.int64)
     # 7919 is prime to 255, so all values come, in no order; the corner is extreme all through.
-    values = (numbers * 7919 % 255 - LARGEST).to(torch.int8).view(48, 192)
+    values = (numbers * 7919 % 255 - MAX_INT8).to(torch.int8).view(48, 192)
     weight = values.flip(0, 1).contiguous()
-    values[:4], weight[:8] = LARGEST, LARGEST
-    values[4:8], weight[8:16] = -LARGEST, -LARGEST
+    values[:4], weight[:8] = MAX_INT8, MAX_INT8
+    values[4:8], weight[8:16] = -MAX_INT8, -MAX_INT8
     expected = (values.long() @ weight.long().t()).float()
     return Kernels(
         bfloat16=can_pack(torch.bfloat16),
@@ -292,8 +292,10 @@ def _is_right_for_many(values: Tensor, weight: Tensor, expected: Tensor) -> bool
         ones = torch.ones(len(weight))
         factor = Factor(weight, ones, None, ones, packed=_pack(weight), zero_points=zero_points)
         # Unsigned factors may be twice as large.
-        raised = expected + (LARGEST * weight.long().sum(-1)).float()
-        return torch.equal(_multiply_many((values.int() + LARGEST).to(torch.uint8), factor), raised)
+        raised = expected + (MAX_INT8 * weight.long().sum(-1)).float()
+        return torch.equal(
+            _multiply_many((values.int() + MAX_INT8).to(torch.uint8), factor), raised
+        )
     except (AttributeError, RuntimeError):
         return False
 
@@ -311,15 +313,15 @@ def _is_right_for_few(values: Tensor, weight: Tensor, expected: Tensor) -> bool:
 def _rounds_rightly(values: Tensor) -> bool:
     x = torch.cat((values.float() / 7, torch.full((1, values.size(1)), 3.0)))
     try:
-        found, wanted = _rounded_at_once(x), _rounded_plainly(x)
+        fast, plain = _rounded_at_once(x), _rounded_plainly(x)
     except (AttributeError, RuntimeError):
         return False
     # Where a product lies halfway between two steps, either may be taken.
     return (
-        torch.equal(found.offset, wanted.offset)
-        and torch.allclose(found.scale, wanted.scale)
-        and int((found.values.int() - wanted.values.int()).abs().max()) <= 1
-        and bool((found.values == wanted.values).double().mean() > 0.99)
+        torch.equal(fast.offset, plain.offset)
+        and torch.allclose(fast.scale, plain.scale)
+        and int((fast.values.int() - plain.values.int()).abs().max()) <= 1
+        and bool((fast.values == plain.values).double().mean() > 0.99)
     )
 
 

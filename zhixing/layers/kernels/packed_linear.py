@@ -56,10 +56,10 @@ def can_pack(dtype: torch.dtype) -> bool:
     x = (torch.arange(48 * 192) * 7919 % 255 - 127.0).view(48, 192)
     weight, bias = x.flip(0, 1).contiguous(), torch.ones(48)
     try:
-        found = multiply_packed(x, pack(weight.to(dtype)), bias)
+        packed = multiply_packed(x, pack(weight.to(dtype)), bias)
     except (AttributeError, RuntimeError):
         return False
-    return torch.equal(found, functional.linear(x, weight, bias).to(dtype))
+    return torch.equal(packed, functional.linear(x, weight, bias).to(dtype))
 
 
 def has_tiles() -> bool:

@@ -1,4 +1,4 @@
-"""Sequences of nearly equal length laid side by side, as fused attention kernels want them."""
+"""Ragged batches to padded rectangles, as fused attention kernels want them, and back."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -30,14 +30,14 @@ class Group:
 
     Attributes:
         sequences: Which of the batch.
-        own: Own positions of the longest.
+        length: Own positions of the longest.
         attended: Attended positions of the longest.
         is_even: They are all equally long, so that no cell is spare.
         start, attended_start: Where they lie, if they are even and lie in a row.
     """
 
     sequences: tuple[int, ...]
-    own: int
+    length: int
     attended: int
     is_even: bool
     start: int | None
@@ -74,33 +74,33 @@ def plan_groups(
     for i in order:
         if groups:
             head = groups[-1][0]
-            own, attended = lengths[head], attended_lengths[head]
-            spare = max(own * attended - lengths[i] * attended_lengths[i], 0)
+            length, attended = lengths[head], attended_lengths[head]
+            spare = max(length * attended - lengths[i] * attended_lengths[i], 0)
             fits = attended_lengths[i] <= attended and spare <= spare_scores
-            if same_offset and own - attended != lengths[i] - attended_lengths[i]:
+            if same_offset and length - attended != lengths[i] - attended_lengths[i]:
                 fits = False
             if fits:
                 groups[-1].append(i)
                 continue
         groups.append([i])
-    found = tuple(_group(tuple(g), lengths, attended_lengths) for g in groups)
-    if all(group.is_solid for group in found):
-        return tuple(sorted(found, key=lambda group: group.sequences[0]))
-    return found
+    planned = tuple(_group(tuple(g), lengths, attended_lengths) for g in groups)
+    if all(group.is_solid for group in planned):
+        return tuple(sorted(planned, key=lambda group: group.sequences[0]))
+    return planned
 
 
 def _group(
     members: tuple[int, ...], lengths: tuple[int, ...], attended_lengths: tuple[int, ...]
 ) -> Group:
-    own, attended = lengths[members[0]], attended_lengths[members[0]]
+    length, attended = lengths[members[0]], attended_lengths[members[0]]
     first = min(members)
     in_a_row = sorted(members) == list(range(first, first + len(members)))
-    equal = all(lengths[i] == own and attended_lengths[i] == attended for i in members)
+    equal = all(lengths[i] == length and attended_lengths[i] == attended for i in members)
     if not (in_a_row and equal):
-        return Group(members, own, attended, equal, None, None)
+        return Group(members, length, attended, equal, None, None)
     row = tuple(range(first, first + len(members)))
-    own_start, attended_start = (starts(x)[first] for x in (lengths, attended_lengths))
-    return Group(row, own, attended, equal, own_start, attended_start)
+    start, attended_start = (starts(x)[first] for x in (lengths, attended_lengths))
+    return Group(row, length, attended, equal, start, attended_start)
 
 
 @lru_cache(maxsize=512)
@@ -118,15 +118,15 @@ def _rows(lengths: tuple[int, ...], sequences: tuple[int, ...], width: int) -> I
 @torch.inference_mode(mode=False)
 def cells_of_rows(lengths: tuple[int, ...], groups: tuple[Group, ...]) -> Int[Tensor, " N"]:
     """Tell, for each row of the batch, which cell of the rectangles holds it."""
-    found = torch.empty(sum(lengths), dtype=torch.int64)
+    cells = torch.empty(sum(lengths), dtype=torch.int64)
     before = 0
     for group in groups:
-        for place, i in enumerate(group.sequences):
+        for row, i in enumerate(group.sequences):
             first = starts(lengths)[i]
-            cell = before + place * group.own
-            found[first : first + lengths[i]] = torch.arange(cell, cell + lengths[i])
-        before += len(group.sequences) * group.own
-    return found
+            cell = before + row * group.length
+            cells[first : first + lengths[i]] = torch.arange(cell, cell + lengths[i])
+        before += len(group.sequences) * group.length
+    return cells
 
 
 def allowed_scores(
@@ -135,11 +135,11 @@ def allowed_scores(
     """Tell which scores of a rectangle count; a spare own position counts somewhere too."""
     attended = torch.tensor([attended_lengths[i] for i in group.sequences])[:, None, None]
     columns = torch.arange(group.attended)
-    allowed = (columns < attended).expand(-1, group.own, -1)
+    allowed = (columns < attended).expand(-1, group.length, -1)
     if is_causal:
-        own = torch.tensor([lengths[i] for i in group.sequences])[:, None, None]
-        rows = torch.arange(group.own)[:, None]
-        allowed = allowed & (columns <= rows + attended - own)
+        length = torch.tensor([lengths[i] for i in group.sequences])[:, None, None]
+        rows = torch.arange(group.length)[:, None]
+        allowed = allowed & (columns <= rows + attended - length)
     return allowed.unsqueeze(1)
 
 
@@ -147,7 +147,7 @@ def filled_columns(group: Group, query: Float[Tensor, "N H K"]) -> int:
     """Tell how many columns of scores an even rectangle takes the least time with."""
     left = group.attended % KERNEL_COLUMNS
     least = WORTH_FILLING.get(query.dtype) if query.is_cpu and group.is_even else None
-    few = len(group.sequences) * group.own < ROWS_WORTH_FILLING
+    few = len(group.sequences) * group.length < ROWS_WORTH_FILLING
     if least is None or left < least or few or group.attended < KERNEL_COLUMNS // 2:
         return group.attended
     return group.attended - left + KERNEL_COLUMNS

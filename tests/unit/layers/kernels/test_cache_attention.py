@@ -20,7 +20,7 @@ def plainly(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) ->
     """One sequence at a time, by the paper's equation."""
     results = []
     for i, own in enumerate(query.unflatten(0, (SEQUENCES, -1))):
-        added = None if mask is None else mask.expand(SEQUENCES, HEADS, len(own), -1)[i]
+        added = None if mask is None else mask.expand(SEQUENCES, query.size(1), len(own), -1)[i]
         weights = attention_weights(own.transpose(0, 1), keys[:, i].transpose(0, 1), bias=added)
         results.append((weights @ values[:, i].transpose(0, 1)).transpose(0, 1))
     return torch.cat(results)
@@ -45,6 +45,24 @@ def test_hypotheses_attend_as_the_textbook_says(width: int, has_mask: bool) -> N
         mask[0, :, -1, 5] = 0.7
     found = attend_to_cache(query, keys, values, mask)
     assert float((found - plainly(query, keys, values, mask)).abs().max()) < 1e-12
+
+
+@pytest.mark.usefixtures("either_way")
+@pytest.mark.parametrize("width", [1, 3])
+@pytest.mark.parametrize("shared", [1, 2])
+@pytest.mark.parametrize("mask_shape", [None, (3, 1, 0), (1, 4, 1), (3, 4, 0)])
+def test_heads_may_share_keys_and_values(
+    mask_shape: tuple[int, int, int] | None, shared: int, width: int
+) -> None:
+    query = random(SEQUENCES * width, 4, SIZE, seed=0)
+    keys, values = (random(7, SEQUENCES, shared, SIZE, seed=i) for i in (1, 2))
+    mask = None
+    if mask_shape is not None:
+        # 0 stands for the width.
+        mask = random(*(size or width for size in mask_shape), 7, seed=3)
+    heads = [head // (4 // shared) for head in range(4)]
+    expected = plainly(query, keys[:, :, heads], values[:, :, heads], mask)
+    assert float((attend_to_cache(query, keys, values, mask) - expected).abs().max()) < 1e-12
 
 
 @pytest.mark.usefixtures("either_way")

@@ -4,7 +4,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from zhixing.layers.kernels.cross_entropy import ROWS, vocabulary_loss, vocabulary_loss_plainly
+from zhixing.layers.kernels.cross_entropy import (
+    ROWS_AT_ONCE,
+    vocabulary_loss,
+    vocabulary_loss_plainly,
+)
 
 
 def _parts(count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -17,7 +21,7 @@ def _parts(count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return states, weight, bias, targets
 
 
-@pytest.mark.parametrize("count", [1, ROWS, ROWS + 1, 3 * ROWS + 5])
+@pytest.mark.parametrize("count", [1, ROWS_AT_ONCE, ROWS_AT_ONCE + 1, 3 * ROWS_AT_ONCE + 5])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("has_bias", [False, True])
 @pytest.mark.parametrize("is_weighted", [False, True])

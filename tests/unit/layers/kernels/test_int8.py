@@ -13,8 +13,8 @@ from torch.nn import functional
 from zhixing.layers.kernels import int8, packed_linear
 from zhixing.layers.kernels.int8 import (
     FEW_ROWS,
-    LARGE,
-    SMALL,
+    LARGE_WEIGHT,
+    SMALL_WEIGHT,
     STEPS,
     Factor,
     Kernels,
@@ -279,7 +279,7 @@ def test_a_neighbour_in_the_batch_changes_nothing(num_rows: int) -> None:
 def test_few_and_many_rows_agree_across_the_border() -> None:
     factor = factor_of(24, 32)
     x = random(FEW_ROWS + 1, 32, seed=3)
-    assert factor.weight.numel() < SMALL
+    assert factor.weight.numel() < SMALL_WEIGHT
     few, many = multiply(x[: FEW_ROWS - 1], factor), multiply(x, factor)
     torch.testing.assert_close(few, many[: FEW_ROWS - 1], rtol=1e-5, atol=1e-5)
 
@@ -377,9 +377,9 @@ def used(
     [
         (FEW_ROWS, 24, "many"),
         (FEW_ROWS - 1, 24, "few"),
-        (2, SMALL // 32, "many"),
-        (1, SMALL // 32, "few"),
-        (1, LARGE // 32, "many"),
+        (2, SMALL_WEIGHT // 32, "many"),
+        (1, SMALL_WEIGHT // 32, "few"),
+        (1, LARGE_WEIGHT // 32, "many"),
     ],
 )
 def test_many_rows_take_the_packed_kernel_and_few_of_a_small_weight_the_other(

@@ -17,7 +17,7 @@ from zhixing.layers.kernels.rectangles import (
 
 def test_equal_sequences_in_a_row_become_one_view() -> None:
     (group,) = plan_groups((3, 3), (4, 4), same_offset=False)
-    assert group == Group((0, 1), own=3, attended=4, is_even=True, start=0, attended_start=0)
+    assert group == Group((0, 1), length=3, attended=4, is_even=True, start=0, attended_start=0)
     assert group.is_solid
 
 
@@ -57,7 +57,7 @@ def test_solid_rectangles_come_in_the_order_of_the_batch() -> None:
 
 def test_a_sequence_that_attends_further_than_the_first_gets_its_own_rectangle() -> None:
     groups = plan_groups((6, 5), (6, 7), same_offset=False)
-    assert [(group.own, group.attended) for group in groups] == [(6, 6), (5, 7)]
+    assert [(group.length, group.attended) for group in groups] == [(6, 6), (5, 7)]
 
 
 def test_a_bias_joins_only_sequences_of_one_offset() -> None:
@@ -77,7 +77,7 @@ def test_every_row_finds_its_cell() -> None:
     assert 1 < len(groups) < len(lengths) + 1
     cells = torch.cat(
         [
-            rectangle(rows, lengths, g.sequences, g.own, g.start).transpose(1, 2).flatten(0, 1)
+            rectangle(rows, lengths, g.sequences, g.length, g.start).transpose(1, 2).flatten(0, 1)
             for g in groups
         ]
     )
@@ -100,7 +100,7 @@ def test_a_solid_rectangle_is_a_view() -> None:
 @pytest.mark.parametrize("is_causal", [False, True])
 def test_the_scores_that_count_are_those_of_the_own_sequence(is_causal: bool) -> None:
     lengths, attended = (2, 1), (3, 2)
-    group = Group((0, 1), own=2, attended=3, is_even=False, start=None, attended_start=None)
+    group = Group((0, 1), length=2, attended=3, is_even=False, start=None, attended_start=None)
     allowed = allowed_scores(group, lengths, attended, is_causal)
     first = [[1, 1, 0], [1, 1, 1]] if is_causal else [[1, 1, 1], [1, 1, 1]]
     assert allowed[0, 0].int().tolist() == first
@@ -122,17 +122,17 @@ def test_the_scores_that_count_are_those_of_the_own_sequence(is_causal: bool) ->
 def test_columns_are_filled_up_where_the_rest_of_a_row_would_cost_more(
     dtype: torch.dtype, attended: int, width: int
 ) -> None:
-    group = Group((0, 1), own=16, attended=attended, is_even=True, start=0, attended_start=0)
+    group = Group((0, 1), length=16, attended=attended, is_even=True, start=0, attended_start=0)
     assert filled_columns(group, torch.zeros(32, 1, 4, dtype=dtype)) == width
 
 
 def test_a_few_rows_are_not_worth_filling_up() -> None:
-    group = Group((0,), own=31, attended=97, is_even=True, start=0, attended_start=0)
+    group = Group((0,), length=31, attended=97, is_even=True, start=0, attended_start=0)
     assert filled_columns(group, torch.zeros(31, 1, 4, dtype=torch.bfloat16)) == 97
 
 
 def test_a_rectangle_that_is_masked_anyhow_is_not_filled_up() -> None:
-    group = Group((0, 1), own=16, attended=97, is_even=False, start=None, attended_start=None)
+    group = Group((0, 1), length=16, attended=97, is_even=False, start=None, attended_start=None)
     assert filled_columns(group, torch.zeros(32, 1, 4, dtype=torch.bfloat16)) == 97
 
 

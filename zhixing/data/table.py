@@ -61,8 +61,8 @@ class Table:
         return self.cells.get("target")
 
     @property
-    def labels(self) -> list[str] | list[tuple[str, ...]] | None:
-        """Give one label a row, or a tuple of them where the table is multi-label."""
+    def labels(self) -> list[Any] | None:
+        """Give one label a row, or a tuple of them where the table is multi-label; or numbers."""
         return self.cells.get("label")
 
     @property
@@ -95,7 +95,7 @@ class Table:
         """List the labels of each row as a tuple, whether it has one or many; () without any."""
         if self.labels is None:
             return [()] * len(self)
-        return [item if isinstance(item, tuple) else (item,) for item in self.labels]
+        return [item if isinstance(item, tuple) else (str(item),) for item in self.labels]
 
     def label_counts(self) -> dict[str, int]:
         """Count the rows of each label; numbers come in the order of their size, then words.

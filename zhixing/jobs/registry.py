@@ -31,35 +31,29 @@ class JobEntry:
     head: str | None = None
 
 
-# One line a job; the package of each holds all that it does its own way.
-JOBS: dict[str, JobEntry] = {}
-
-
-def register(name: str, package: str, help: str, does: str, *, head: str | None = None) -> None:
-    """Add a job whose halves are `USE` in `package.use` and `LEARN` in `package.learn`."""
-    JOBS[name] = JobEntry(help, does, f"{package}.use:USE", f"{package}.learn:LEARN", head)
-
-
-register(
-    "classify",
-    "zhixing.jobs.classify",
-    "Give labels to texts, or to every row of a file.",
-    "classifies texts",
-    head="classification",
-)
-register(
-    "translate",
-    "zhixing.jobs.translate",
-    "Translate texts of any length, or a file of any size.",
-    "writes texts",
-    head="next_token",
-)
-register(
-    "summarize",
-    "zhixing.jobs.summarize",
-    "Summarize texts that fit the model, or every row of a file.",
-    "writes texts",
-)
+# One entry a job; its package holds all that it does its own way.
+JOBS: dict[str, JobEntry] = {
+    "classify": JobEntry(
+        "Give labels to texts, or to every row of a file.",
+        "classifies texts",
+        use="zhixing.jobs.classify.use:USE",
+        learn="zhixing.jobs.classify.learn:LEARN",
+        head="classification",
+    ),
+    "translate": JobEntry(
+        "Translate texts of any length, or a file of any size.",
+        "writes texts",
+        use="zhixing.jobs.translate.use:USE",
+        learn="zhixing.jobs.translate.learn:LEARN",
+        head="next_token",
+    ),
+    "summarize": JobEntry(
+        "Summarize texts that fit the model, or every row of a file.",
+        "writes texts",
+        use="zhixing.jobs.summarize.use:USE",
+        learn="zhixing.jobs.summarize.learn:LEARN",
+    ),
+}
 
 
 def imported(reference: str) -> Any:

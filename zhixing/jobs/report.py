@@ -4,8 +4,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
-from zhixing.evaluation.claims import Claim
+from jaxtyping import Float
+from torch import Tensor
+
+from zhixing.checkpoints.fingerprint import model_hash
+from zhixing.data.table import Table
+from zhixing.evaluation.claims import RESAMPLES, Claim, Origin, signature_of
 from zhixing.jobs.registry import imported
+from zhixing.metrics.intervals import bootstrap_interval
+from zhixing.version import __version__
 
 # A line for a terminal, and its style: "", "bold" or "dim".
 Line = tuple[str, str]
@@ -90,3 +97,21 @@ class Agreement:
     def lines(self) -> list[Line]:
         """Give lines of a terminal."""
         return [(f"{self.rows:,} rows", "")]
+
+
+def mean_report(
+    metric: str, values: Float[Tensor, " B"], table: Table, model: Any, *, seed: int = 0
+) -> Report:
+    """Report a metric that is the mean of one number a row, with its bootstrap interval.
+
+    Args:
+        metric: Its name.
+        values: One a row, the larger the better.
+        table: The rows.
+        model: Opened.
+        seed: Of the bootstrap.
+    """
+    interval = bootstrap_interval(values.double(), resamples=RESAMPLES, seed=seed)
+    origin = Origin(table.fingerprint(), model_hash(model.model), __version__, seed)
+    claim = Claim(float(values.double().mean()), interval)
+    return Report(len(table), {metric: claim}, signature_of(metric, len(table), origin))

@@ -3,17 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from zhixing.inspection.attention import attention_of, rollout
 from zhixing.jobs.classify.report import ClassificationReport
+from zhixing.jobs.pages import attention_sections
 from zhixing.pages.bars import Bar, bar_chart, reliability_diagram
-from zhixing.pages.heat_map import HeatMap, heat_map, heat_maps
-from zhixing.pages.html import Html, paragraph
+from zhixing.pages.heat_map import heat_map
+from zhixing.pages.html import paragraph
 from zhixing.pages.page import Section
 from zhixing.pages.tables import Cell, Quote, code_block, key_values, quote_list, table
-from zhixing.tasks.inference import unlabelled_table
-
-# So many tokens are drawn.
-MAX_TOKENS_DRAWN = 64
 
 
 def report_sections(report: ClassificationReport, texts: Sequence[str]) -> list[Section]:
@@ -21,39 +17,11 @@ def report_sections(report: ClassificationReport, texts: Sequence[str]) -> list[
     return [_score_section(report), *_detail_sections(report, texts)]
 
 
-def attention_sections(classifier: Any, text: str, pair: str | None) -> list[Section]:
-    """Draw the attention of every layer and head over one text, beside what the model says.
-
-    A text of more than 64 tokens has its first 64 drawn, and the page says so.
-    """
-    result = classifier(text, pair)
-    example = classifier.encode(unlabelled_table([text], None if pair is None else [pair]))[0]
-    layers = attention_of(classifier.model, example)
-    ids = example.windows[0].input_ids.tolist()
-    names = [classifier.pretrained.tokenizer.piece(i) for i in ids[:MAX_TOKENS_DRAWN]]
-    shown = len(names)
-    note = "" if shown == len(ids) else f"The first {shown} of {len(ids)} tokens are drawn."
-    bars = [Bar(label, score) for label, score in result.scores.items()]
-    answer: list[Html] = [code_block(text), bar_chart(bars, x_label="probability")]
-    if result.coverage.read < result.coverage.total:
-        answer.append(paragraph(f"{result.coverage.read} of {result.coverage.total} tokens read."))
-    flow = rollout(layers)[:shown, :shown].tolist()
-    sections = [
-        Section("What the model says", answer),
-        Section(
-            "Attention through all layers",
-            [heat_map(flow, names, names, row_label="output", column_label="input")],
-            "Rollout: how much of each input position reaches each output position. " + note,
-        ),
-    ]
-    for number, weights in enumerate(layers):
-        maps = [
-            HeatMap(f"head {head}", weights[head, :shown, :shown].tolist())
-            for head in range(len(weights))
-        ]
-        drawn = heat_maps(maps, names, names, row_label="reads", column_label="is read")
-        sections.append(Section(f"Layer {number}", [drawn]))
-    return sections
+def answer_sections(classifier: Any, text: str, pair: str | None) -> list[Section]:
+    """Draw the probabilities of a text's labels, and the attention over it."""
+    scores = classifier(text, pair).scores
+    bars = [Bar(label, score) for label, score in scores.items()]
+    return attention_sections(classifier, text, pair, [bar_chart(bars, x_label="probability")])
 
 
 def _score_section(report: ClassificationReport) -> Section:

@@ -1,9 +1,9 @@
 """Classifier: tokenizer + model + task; texts in, labels with calibrated probabilities out."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import Any, overload
+from typing import Any
 
 import torch
 
@@ -13,15 +13,14 @@ from zhixing.checkpoints.pretrained import Pretrained
 from zhixing.data.batch import Example, label_ids
 from zhixing.data.roles import LABELLED, MAYBE_LABELLED, TEXTS, Role
 from zhixing.data.table import Table
-from zhixing.errors import CheckpointError, ConfigError, DataError
+from zhixing.errors import ConfigError, DataError
 from zhixing.evaluation.claims import Origin
 from zhixing.jobs.classify.report import ClassificationReport, LabelAgreement, evaluate_logits
+from zhixing.jobs.reading import ReadingModel
 from zhixing.jobs.registry import imported
 from zhixing.jobs.report import Line
 from zhixing.jobs.use import Use
-from zhixing.tasks.batching import Precision, give_back_memory, logits_of, resolved
 from zhixing.tasks.classification import Classification, ClassificationTask
-from zhixing.tasks.inference import checked_text, inference_model, unlabelled_table, usable_device
 from zhixing.tasks.options import option
 from zhixing.version import __version__
 
@@ -50,47 +49,19 @@ class ClassifyOptions:
             raise ConfigError(f"threshold is {self.threshold}; it is a probability from 0 to 1")
 
 
-class Classifier:
-    """Classify texts with a trained model.
-
-    All threads may share one: a call changes nothing but what it returns.
-
-    Args:
-        pretrained: Stays as it was; the classifier's own model shares its weights.
-        device: cpu, cuda, cuda:N or mps.
-        precision: Of the matrix products: float32, bfloat16, float16, int8, or auto for bfloat16
-            where it is fast.
-
-    Raises:
-        CheckpointError: If the model has no head for a task.
-        ConfigError: If device or precision are unknown, or do not go together.
+class Classifier(ReadingModel[Classification]):
+    """Classify texts with a trained model; see `ReadingModel` for its arguments.
 
     Example:
         `zx.load("runs/reviews")("A moving, funny film.").label`
     """
 
-    def __init__(
-        self,
-        pretrained: Pretrained,
-        *,
-        device: str = "cpu",
-        precision: Precision = "float32",
-    ) -> None:
-        config = pretrained.config
-        if config.head != "classification":
-            raise CheckpointError(
-                f"the model has no classification head (its head is {config.head!r}); "
-                f"train one with: zhixing train classify --data FILE --model FOLDER --out NEW"
-            )
-        self.card = pretrained.card
-        self.device = usable_device(device)
-        self.precision = resolved(precision, self.device)
-        self.model, self._products = inference_model(pretrained.model, self.device, self.precision)
-        self.pretrained = replace(pretrained, model=self.model)
-        self.task = ClassificationTask(
-            pretrained.tokenizer,
+    def make_task(self) -> ClassificationTask:
+        """Make the task of the card's labels."""
+        return ClassificationTask(
+            self.pretrained.tokenizer,
             self.card.labels,
-            max_positions=config.max_positions,
+            max_positions=self.pretrained.config.max_positions,
             is_multi_label=self.card.is_multi_label,
         )
 
@@ -104,54 +75,6 @@ class Classifier:
     def labels(self) -> tuple[str, ...]:
         """Name the classes."""
         return self.task.labels
-
-    @overload
-    def __call__(
-        self, texts: str, pairs: str | None = None, *, options: ClassifyOptions = ClassifyOptions()
-    ) -> Classification: ...
-
-    @overload
-    def __call__(
-        self,
-        texts: list[str] | tuple[str, ...],
-        pairs: list[str] | tuple[str, ...] | None = None,
-        *,
-        options: ClassifyOptions = ClassifyOptions(),
-    ) -> list[Classification]: ...
-
-    def __call__(
-        self,
-        texts: str | list[str] | tuple[str, ...],
-        pairs: str | list[str] | tuple[str, ...] | None = None,
-        *,
-        options: ClassifyOptions = ClassifyOptions(),
-    ) -> Classification | list[Classification]:
-        """Classify one text, or a list in order.
-
-        Args:
-            texts: One text gives one result, a list gives a list.
-            pairs: The second text of each, where the model was trained on pairs.
-            options: How results are made.
-
-        Raises:
-            DataError: If a text is not a string, or texts and pairs are unlike in number.
-        """
-        if isinstance(texts, str):
-            second = None if pairs is None else [checked_text(pairs, "pairs")]
-            return self.answer(unlabelled_table([checked_text(texts, "texts")], second), options)[0]
-        seconds = None if pairs is None else [checked_text(pair, "pairs") for pair in pairs]
-        return self.answer(
-            unlabelled_table([checked_text(t, "texts") for t in texts], seconds), options
-        )
-
-    def answer(
-        self, table: Table, options: ClassifyOptions = ClassifyOptions()
-    ) -> list[Classification]:
-        """Classify all rows of a table, in order."""
-        if not table.texts:
-            return []
-        examples = self.encode(table)
-        return self.results(self.logits(examples, options), examples, options)
 
     def encode(self, table: Table) -> list[Example]:
         """Tokenize rows, once they are known to be what the model was trained on.
@@ -172,34 +95,11 @@ class Classifier:
             )
         return self.task.encode(table)
 
-    def stream(
-        self, tables: Iterable[Table], options: ClassifyOptions = ClassifyOptions()
-    ) -> Iterator[tuple[Table, list[Classification]]]:
-        """Classify tables one after the other, holding no more than one."""
-        for table in tables:
-            yield table, self.answer(table, options)
-            give_back_memory()
-
-    def logits(
-        self, examples: Sequence[Example], options: ClassifyOptions = ClassifyOptions()
-    ) -> torch.Tensor:
-        """Give the uncalibrated logits of encoded texts, one row each."""
-        return logits_of(
-            self.model,
-            self.task,
-            examples,
-            device=self.device,
-            precision=self._products,
-            tokens_per_batch=options.tokens_per_batch,
-        )
-
     def results(
-        self,
-        logits: torch.Tensor,
-        examples: Sequence[Example],
-        options: ClassifyOptions = ClassifyOptions(),
+        self, logits: torch.Tensor, examples: Sequence[Example], options: Any = None
     ) -> list[Classification]:
         """Turn logits into calibrated results."""
+        options = options or ClassifyOptions()
         return self.task.decode(
             logits,
             examples,
@@ -264,8 +164,8 @@ class Classifier:
         )
 
     def sections(self, text: str, pair: str | None = None) -> list[Any]:
-        """Give the sections of a page: the answer, and the attention of every layer and head."""
-        return imported("zhixing.jobs.classify.pages:attention_sections")(self, text, pair)
+        """Give the sections of a page: the labels, and the attention of every layer and head."""
+        return imported("zhixing.jobs.classify.pages:answer_sections")(self, text, pair)
 
 
 class ClassifyUse(Use):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
+from zhixing.jobs.pages import MAX_TOKENS_DRAWN
 from zhixing.jobs.sequence_to_sequence.report import TextReport
 from zhixing.jobs.sequence_to_sequence.use import WritingModel
 from zhixing.pages.bars import Bar, bar_chart
@@ -13,9 +14,6 @@ from zhixing.pages.tables import Cell, code_block, key_values, table
 from zhixing.tasks.cross_attention import cross_attention
 from zhixing.tasks.scoring import forced_examples
 from zhixing.tasks.sequence_to_sequence import target_ids
-
-# So many tokens of either side are drawn.
-MAX_TOKENS_DRAWN = 64
 
 
 def report_sections(report: TextReport, _: Sequence[str]) -> list[Section]:

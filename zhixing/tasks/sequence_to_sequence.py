@@ -1,7 +1,7 @@
 """Sequence-to-sequence: translation, summarization; one text in, one text out."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy
 import torch
@@ -202,6 +202,32 @@ class SequenceToSequenceTask:
         return Ragged(values, outputs.lengths)
 
 
+@dataclass(frozen=True)
+class Constraints:
+    """What results have to begin with and may hold, beyond what a search's settings say.
+
+    Attributes:
+        prefixes: How each result has to begin; none to leave it to the model.
+        max_target_tokens: How long a result may become, by the tokens of the longest example
+            beside it.
+        shortlist: Which tokens may be written about which; None for all about all.
+    """
+
+    prefixes: Sequence[Sequence[int]] = ()
+    max_target_tokens: Callable[[int], int] | None = None
+    shortlist: Shortlist | None = None
+
+    def limited(self, settings: SearchSettings, longest: int, room: int | None) -> SearchSettings:
+        """Bound the length of results by that of what is read, and by the model's positions."""
+        limits = [settings.max_new_tokens]
+        limits += [] if self.max_target_tokens is None else [self.max_target_tokens(longest)]
+        limits += [] if room is None else [room]
+        most = min(limits)
+        return settings.changed(
+            max_new_tokens=most, min_new_tokens=min(settings.min_new_tokens, most)
+        )
+
+
 def generate(
     model: Transformer,
     task: SequenceToSequenceTask,
@@ -210,9 +236,7 @@ def generate(
     *,
     device: torch.device,
     precision: str = "float32",
-    prefixes: Sequence[Sequence[int]] = (),
-    max_target_tokens: Callable[[int], int] | None = None,
-    shortlist: Shortlist | None = None,
+    constraints: Constraints = Constraints(),
 ) -> list[list[Hypothesis]]:
     """Write about all examples.
 
@@ -223,10 +247,7 @@ def generate(
         settings: How to search.
         device: Where to compute.
         precision: Of the matrix products.
-        prefixes: How each result has to begin; none to leave it to the model.
-        max_target_tokens: How long a result may become, by the tokens of the longest example
-            beside it.
-        shortlist: Which tokens may be written about which; None for all about all.
+        constraints: What results have to begin with and may hold.
 
     Returns:
         For each example its best hypotheses, in the order of the examples.
@@ -236,17 +257,13 @@ def generate(
         inputs = Ragged.of(
             torch.from_numpy(examples[row].windows[0].input_ids.astype(numpy.int64)) for row in rows
         )
-        limited = settings
-        if max_target_tokens is not None:
-            most = max_target_tokens(max(inputs.lengths))
-            limited = settings.changed(max_new_tokens=min(settings.max_new_tokens, most))
-        begun = [
-            task.text_format.first + tuple(prefixes[row]) if prefixes else task.text_format.first
-            for row in rows
-        ]
+        room = model.config.max_positions
+        limited = constraints.limited(settings, max(inputs.lengths), room)
+        first, prefixes = task.text_format.first, constraints.prefixes
+        begun = [first + tuple(prefixes[row]) if prefixes else first for row in rows]
         placed = inputs.to(device)
-        if shortlist is not None:
-            ids = shortlist.ids_for(inputs.values)
+        if constraints.shortlist is not None:
+            ids = constraints.shortlist.ids_for(inputs.values)
             return search_within(model, placed, limited, ids, prefixes=begun, device=device)
         return search(model, placed, limited, sequences=len(rows), prefixes=begun, device=device)
 

@@ -20,7 +20,7 @@ from benchmarks.training_speed import sentences
 from zhixing.checkpoints.builtin import locate
 from zhixing.checkpoints.card import Card
 from zhixing.checkpoints.pretrained import Pretrained, load_pretrained, save_pretrained
-from zhixing.tasks.inference import unlabelled_table
+from zhixing.data.table import unlabelled_table
 from zhixing.workflows.load import load
 
 SHORT = "a moving , funny and finally transporting film"

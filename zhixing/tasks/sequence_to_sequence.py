@@ -8,20 +8,21 @@ import torch
 from jaxtyping import Int32
 from numpy import ndarray
 
+from zhixing.checkpoints.pretrained import Pretrained
 from zhixing.data.batch import Batch, Example, Window, filled_up, joined_ids, lay_out
 from zhixing.data.table import Table
 from zhixing.errors import DataError
 from zhixing.generation.search import search
 from zhixing.generation.selection import Hypothesis
-from zhixing.generation.settings import SearchSettings
+from zhixing.generation.settings import SearchSettings, read_settings
 from zhixing.generation.shortlist import Shortlist, search_within
 from zhixing.layers.dropout import Noise
 from zhixing.layers.kernels.cross_entropy import vocabulary_loss
 from zhixing.layers.ragged import Ragged, starts
 from zhixing.models.transformer import Transformer
-from zhixing.tasks.batching import in_order
+from zhixing.tasks.inference import in_order
 from zhixing.tasks.task import Loss
-from zhixing.tasks.text_format import TextFormat
+from zhixing.tokenization.tokenizer import Tokenizer
 
 # A pair with more tokens than this on one side is no sentence, and would cost more than it tells.
 LONGEST = 1024
@@ -32,6 +33,48 @@ CPU_TOKENS, MOST_CPU_TOKENS = 2048, 8192
 # A small model's step is soon done, and more sentences share its cost: as many as this cache holds.
 CACHE_BYTES = 32 << 20
 ACCELERATOR_TOKENS = 16384
+
+
+@dataclass(frozen=True)
+class TextFormat:
+    """Hold the tokenizers of both sides and the special tokens around source and target.
+
+    Attributes:
+        source: Tokenizer of what is read.
+        target: Tokenizer of what is written.
+        settings: How it searches, unless told otherwise.
+        before: Tokens that stand before every text that is read (T5's task, a language's code).
+        first: Tokens with which everything that is written begins (a language's code).
+        reads: Instead of the first token around a text that is read, the second: another language.
+    """
+
+    source: Tokenizer
+    target: Tokenizer
+    settings: SearchSettings
+    before: tuple[int, ...] = ()
+    first: tuple[int, ...] = ()
+    reads: tuple[int, int] | None = None
+
+    @property
+    def end_id(self) -> int:
+        """Give the token that ends what is written."""
+        return self.settings.end_ids[0]
+
+    def text(self, ids: Sequence[int]) -> str:
+        """Give the text of tokens that were written."""
+        return self.target.decode(ids).strip()
+
+
+def text_format_of(pretrained: Pretrained) -> TextFormat:
+    """Tell how a model reads and writes, by what its folder says.
+
+    Raises:
+        ConfigError: If the folder does not say how to start and end.
+    """
+    settings = read_settings(pretrained.values, pretrained.generation)
+    first = () if settings.forced_first_id is None else (settings.forced_first_id,)
+    target = pretrained.target_tokenizer or pretrained.tokenizer
+    return TextFormat(pretrained.tokenizer, target, settings, first=first)
 
 
 class SequenceToSequenceTask:

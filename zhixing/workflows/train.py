@@ -25,8 +25,7 @@ from zhixing.errors import CheckpointError, ConfigError
 from zhixing.jobs.learn import Prepared, Tables
 from zhixing.jobs.registry import learn_of
 from zhixing.models.adapters import merge_adapters
-from zhixing.tasks.batching import resolved
-from zhixing.tasks.inference import usable_device, use_threads
+from zhixing.tasks.inference import resolved, usable_device, use_threads
 from zhixing.training.distributed import Ranks, joined_ranks
 from zhixing.training.events import Ended, Event
 from zhixing.training.loop import Run

@@ -95,7 +95,7 @@ def bar_chart(bars: Sequence[Bar], *, x_label: str, title: str = "") -> Html:
     )
 
 
-def reliability_diagram(bins: Sequence[ReliabilityBin], *, title: str = "") -> Html:
+def reliability_diagram(bins: Sequence[ReliabilityBin]) -> Html:
     """Draw a reliability diagram: accuracy against confidence, bin by bin.
 
     Bars below the dashed line are too sure, bars above it not sure enough. The thin line in each
@@ -127,8 +127,7 @@ def reliability_diagram(bins: Sequence[ReliabilityBin], *, title: str = "") -> H
         ("equal", '<line class="ideal" x1="1" x2="25" y1="5" y2="5"/>'),
     ]
     return figure(
-        drawing("".join(shapes), width, 440, title or "accuracy by confidence"),
-        title=title,
+        drawing("".join(shapes), width, 440, "accuracy by confidence"),
         legend=legend(samples),
     )
 

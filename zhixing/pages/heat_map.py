@@ -61,7 +61,6 @@ def heat_map(
     row_names: Sequence[str],
     column_names: Sequence[str],
     *,
-    title: str = "",
     row_label: str = "",
     column_label: str = "",
     mark_errors: bool = False,
@@ -76,7 +75,6 @@ def heat_map(
         values: One list a row.
         row_names: A name for each row.
         column_names: A name for each column.
-        title: A line above.
         row_label: What the rows are, such as "true label".
         column_label: What the columns are, such as "predicted label".
         mark_errors: Give all cells off the diagonal the second colour, as a confusion matrix
@@ -90,7 +88,7 @@ def heat_map(
         >>> heat_map([[9, 1], [0, 12]], names, names, mark_errors=True).markup.count("<path")
         3
     """
-    _require_fit(values, row_names, column_names, title)
+    _require_fit(values, row_names, column_names, "the heat map")
     layout = _layout(row_names, column_names)
     top_value = _largest([values])
     has_numbers = max(len(row_names), len(column_names)) <= _MAX_NUMBERED_SIDE
@@ -100,12 +98,9 @@ def heat_map(
         _cells(values, top_value, layout, mark_errors),
         _numbers(values, top_value, layout) if has_numbers else "",
     ]
-    caption = f"<figcaption>{escape(title)}</figcaption>" if title else ""
     names = _reading_names(row_names, column_names, row_label, column_label)
-    svg = _svg("".join(shapes), values, layout, title or "heat map", is_fixed=True)
-    return Html(
-        f'<figure>{caption}<div class="heat"{names}>{svg}</div>{_shades([values])}</figure>'
-    )
+    svg = _svg("".join(shapes), values, layout, "heat map", is_fixed=True)
+    return Html(f'<figure><div class="heat"{names}>{svg}</div>{_shades([values])}</figure>')
 
 
 def heat_maps(
@@ -132,7 +127,7 @@ def heat_maps(
         DataError: The values of a map do not fit the names.
     """
     for each in maps:
-        _require_fit(each.values, row_names, column_names, each.title)
+        _require_fit(each.values, row_names, column_names, f"heat map {each.title!r}")
     layout = _small_layout(row_names, column_names)
     top_value = _largest([each.values for each in maps])
     named = _names(row_names, column_names, layout)
@@ -152,9 +147,8 @@ def _require_fit(
     values: Sequence[Sequence[Number]],
     row_names: Sequence[str],
     column_names: Sequence[str],
-    title: str,
+    name: str,
 ) -> None:
-    name = f"heat map {title!r}" if title else "the heat map"
     if len(values) != len(row_names):
         raise DataError(
             f"{name} has {len(values)} rows of values and {len(row_names)} row names; "

@@ -7,7 +7,7 @@ from typing import cast
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from zhixing.layers.block import Block, BlockConfig, Memory, StackContext, StepContext
+from zhixing.layers.block import Block, BlockConfig, StackContext, StepContext
 from zhixing.layers.cache import BeamMask, spare_mask
 from zhixing.layers.dropout import Noise
 from zhixing.layers.norm import Norm, norm_named
@@ -18,6 +18,7 @@ from zhixing.layers.positions import (
     Rotary,
     RotaryScaling,
 )
+from zhixing.layers.ragged import Ragged
 from zhixing.models.checkpointing import recomputed
 from zhixing.models.config import ModelConfig
 from zhixing.models.decoding import DecoderState
@@ -94,7 +95,7 @@ class Stack(nn.Module):
         x: Float[Tensor, "N D"],
         lengths: tuple[int, ...],
         *,
-        memory: Memory | None = None,
+        memory: Ragged | None = None,
         noise: Noise | None = None,
         gradient_checkpointing: bool = False,
     ) -> Float[Tensor, "N D"]:
@@ -107,7 +108,7 @@ class Stack(nn.Module):
         return x if self.norm is None else self.norm(x)
 
     def prefill(
-        self, x: Float[Tensor, "N D"], lengths: tuple[int, ...], *, memory: Memory | None = None
+        self, x: Float[Tensor, "N D"], lengths: tuple[int, ...], *, memory: Ragged | None = None
     ) -> tuple[Float[Tensor, "N D"], DecoderState]:
         """Read whole prompts in one pass, and fill the KV cache; see `Block.prefill`."""
         memory_mask = None

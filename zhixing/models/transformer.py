@@ -7,7 +7,6 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from zhixing.errors import ConfigError, DataError
-from zhixing.layers.block import Memory
 from zhixing.layers.dropout import Noise
 from zhixing.layers.embedding import Embedding
 from zhixing.layers.norm import norm_named
@@ -255,7 +254,7 @@ class Transformer(nn.Module):
 
     def _memory(
         self, input_ids: Ragged | None, noise: Noise | None, gradient_checkpointing: bool
-    ) -> Memory | None:
+    ) -> Ragged | None:
         has_encoder = self.decoder_embedding is not None
         if has_encoder == (input_ids is None):
             raise DataError(
@@ -266,7 +265,7 @@ class Transformer(nn.Module):
         if input_ids is None:
             return None
         states = self(input_ids, noise=noise, gradient_checkpointing=gradient_checkpointing)
-        return Memory(states, input_ids.lengths)
+        return Ragged(states, input_ids.lengths)
 
 
 def _embedding(config: ModelConfig, tokens: nn.Embedding) -> Embedding:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from zhixing.data.table import Table
-from zhixing.data.wording import counted
+from zhixing.data.wording import counted, folded
 from zhixing.errors import ConfigError, DataError
 
 # Rows by the label they are drawn under; None: never drawn.
@@ -106,7 +106,7 @@ def _groups(table: Table, seed: int, *, at_least: int) -> list[_Group]:
     members: dict[str, list[int]] = {}
     pairs = table.pairs or [""] * len(table)
     for i, (text, pair) in enumerate(zip(table.texts, pairs, strict=True)):
-        key = "\0".join(" ".join(part.casefold().split()) for part in (text, pair))
+        key = f"{folded(text)}\0{folded(pair)}"
         members.setdefault(key, []).append(i)
     if len(members) < at_least:
         raise DataError(

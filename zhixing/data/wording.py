@@ -56,6 +56,16 @@ def quoted(names: Iterable[str], *, shown: int = 12) -> str:
     return f"{first} and {len(names) - shown:,} more" if len(names) > shown else first
 
 
+def folded(text: str) -> str:
+    """Leave case and white space out of account, so that texts can be compared.
+
+    Example:
+        >>> folded(" So  be it")
+        'so be it'
+    """
+    return " ".join(text.casefold().split())
+
+
 def clipped(text: str, *, length: int = 40) -> str:
     r"""Shorten a value found in the data so that a message stays one line.
 

@@ -9,6 +9,8 @@ from zhixing.data.wording import counted, numbered
 
 Severity = Literal["error", "warning", "note"]
 
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+
 _MAX_ROWS_KEPT = 20
 
 
@@ -37,6 +39,11 @@ class Finding:
     def to_dict(self) -> dict[str, object]:
         """Hand out the fields as plain values, fit for JSON."""
         return asdict(self)
+
+
+def worst_first(findings: Iterable[Finding]) -> list[Finding]:
+    """Sort findings by severity."""
+    return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
 @dataclass
@@ -103,11 +110,13 @@ def mark_findings(tally: Tally) -> list[Finding]:
     ]
 
 
-def count_marks(texts: Iterable[str], rows: Iterable[int], tally: Tally) -> None:
+def count_marks(texts: Iterable[str], rows: Iterable[int]) -> Tally:
     """Count the rows that bear each mark."""
+    tally = Tally()
     for text, row in zip(texts, rows, strict=True):
         for kind in text_marks(text):
             tally.add(kind, row)
+    return tally
 
 
 # What the bytes of UTF-8 look like when they are read as Windows-1252: a first byte and as many

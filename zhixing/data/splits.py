@@ -22,10 +22,7 @@ def split_table(
     that no other has, as the targets of a translation are, rows are drawn without regard to them.
     The same contents and seed give the same split, whatever the order of the rows.
 
-    Args:
-        table: Rows; at least two different texts.
-        validation_fraction: The share of different texts to hold back; at least one is.
-        seed: Another seed draws other rows.
+    Of the different texts, at least one is held back.
 
     Returns:
         The rows for training and those for validation, each in the order of the table.
@@ -66,11 +63,6 @@ def folds(table: Table, *, num_folds: int, seed: int = 0) -> Iterator[tuple[Tabl
 
     Rows of the same text stay together and labels are spread evenly over the folds, both as in
     `split_table`. A label with a single text is missing from training in one fold.
-
-    Args:
-        table: Rows; at least as many different texts as folds.
-        num_folds: How many pairs of tables to make.
-        seed: Another seed makes other folds.
 
     Returns:
         Pairs of training and validation tables, one a fold.

@@ -16,11 +16,7 @@ def counted(number: int, noun: str) -> str:
 def numbered(numbers: Sequence[int], noun: str = "row", *, shown: int = 5, total: int = 0) -> str:
     """Name rows by their numbers, the first few in full.
 
-    Args:
-        numbers: Row or line numbers; at least one.
-        noun: What is numbered.
-        shown: How many are spelled out.
-        total: How many there are, where `numbers` holds only the first of them.
+    `total` is how many there are, where `numbers` holds only the first of them.
 
     Example:
         >>> numbered([4]), numbered([4, 9, 12]), numbered([1, 2, 3, 4], shown=2)

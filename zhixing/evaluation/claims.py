@@ -11,11 +11,7 @@ RESAMPLES = 1000
 class Origin:
     """Say what a score was measured on and with; all of it stands in the signature.
 
-    Attributes:
-        data: SHA-256 of the rows.
-        model: SHA-256 of the weights.
-        version: Of this package.
-        seed: Of the bootstrap.
+    Data and model are the SHA-256 of rows and weights, the seed that of the bootstrap.
     """
 
     data: str

@@ -44,11 +44,8 @@ class StackContext:
 class StepContext:
     """What all blocks of a stack are told alike at one step of a decoder.
 
-    Attributes:
-        positions: Of the new tokens, each in its own sequence.
-        scores_added: The attention mask, which hides the slots of other hypotheses, with the bias
-            by distance.
-        rotary: Turns queries and keys, where positions are rotary.
+    Positions are those of the new tokens, each in its own sequence. What is added to scores is the
+    attention mask, which hides the slots of other hypotheses, with the bias by distance.
     """
 
     positions: Int[Tensor, " N"]
@@ -215,11 +212,7 @@ class Block(nn.Module):
         The result equals the last positions of `forward` over all of them. The cache that is
         passed in is consumed.
 
-        Args:
-            x: The hypotheses of the first sequence first.
-            context: Where the new positions stand, and what they see.
-            cache: Keys and values of the positions before.
-            cross_key_values: What `project_memory` gave.
+        The hypotheses of the first sequence come first.
         """
         grown: list[KeyValueCache] = []
 

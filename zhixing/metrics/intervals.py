@@ -17,13 +17,7 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Interval:
-    """A confidence interval: it holds the population's score in `level` of all such samples.
-
-    Attributes:
-        low: Lower end.
-        high: Upper end.
-        level: Share of samples for which this holds, 0.95 by custom.
-    """
+    """A confidence interval: it holds the population's score in `level` of all such samples."""
 
     low: float
     high: float
@@ -34,11 +28,8 @@ class Interval:
 class PairedDifference:
     """How two systems differ on the same rows, with confidence interval and p-value.
 
-    Attributes:
-        difference: Mean of the first less the mean of the second.
-        interval: Where that difference lies, from resampled rows.
-        p_value: How often chance alone would give a difference at least as large, if the two were
-            equally good.
+    The p-value is how often chance alone would give a difference at least as large, if the two were
+    equally good.
     """
 
     difference: float
@@ -53,11 +44,6 @@ def bootstrap_interval(
 
     The interval holds 95 % of the resampled means. The same arguments always give the same
     interval, and memory stays below some 50 MB.
-
-    Args:
-        scores_per_row: One number a row, such as 1 for right and 0 for wrong.
-        resamples: How often all rows are drawn.
-        seed: Start of the random numbers.
 
     Raises:
         DataError: There are no rows, a score is not finite, or `resamples` is below 2.
@@ -83,13 +69,9 @@ def bootstrap(
 ) -> Interval:
     """Give the bootstrap confidence interval of any statistic of rows, such as a macro F1.
 
-    Args:
-        statistic: Gives the score of the rows whose indices it is handed (on the CPU). A row may
-            come more than once; where a score cannot be computed from the rows drawn, it should
-            be 0 by the metric's own rule.
-        num_rows: How many rows there are.
-        resamples: How often all rows are drawn; the statistic is called that often.
-        seed: Start of the random numbers.
+    The statistic gives the score of the rows whose indices it is handed (on the CPU); a row may
+    come more than once. Where a score cannot be computed from the rows drawn, it should be 0 by the
+    metric's own rule.
 
     Raises:
         DataError: There are no rows, a resampled score is not finite, or `resamples` is below 2.
@@ -121,11 +103,6 @@ def paired_difference(
     from a randomization test with two sides: each row's two scores are swapped by a coin, and the
     share of differences at least as large as the one seen is counted, that one included (so it
     is never 0).
-
-    Args:
-        first: One score a row for the system in question.
-        second: The scores of the other, in the same order of rows.
-        resamples: How often the rows are drawn, and how often swapped.
 
     Raises:
         DataError: There are no rows, not equally many on both sides, a score is not finite, or

@@ -46,11 +46,6 @@ class Int8Linear(Derived):
     A layer that `releases` gives up its weight when it is laid out for the kernel, which halves
     the memory; it can then be used where it is, and neither be saved nor moved. One that `is_lean`
     keeps one layout only.
-
-    Args:
-        in_features: Width of the input.
-        out_features: Width of the output.
-        bias: Whether something is added.
     """
 
     weight: Tensor | None
@@ -133,12 +128,7 @@ class Int8Linear(Derived):
 
 
 class Int8Embedding(nn.Module):
-    """A quantized embedding: a table of int8 vectors, with one scale a vector.
-
-    Args:
-        num_embeddings: Vectors.
-        embedding_dim: Width of a vector.
-    """
+    """A quantized embedding: a table of int8 vectors, with one scale a vector."""
 
     weight: Tensor
     scale: Tensor
@@ -293,10 +283,6 @@ def has_released(model: nn.Module) -> bool:
 
 def prepare_int8(model: nn.Module, names: Collection[str]) -> nn.Module:
     """Replace named modules by empty int8 ones, in place, so that a saved int8 state dict fits.
-
-    Args:
-        model: As it was built, in float.
-        names: Full names of the modules that were int8 when saved.
 
     Returns:
         The model that was given.

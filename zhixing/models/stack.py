@@ -27,11 +27,7 @@ from zhixing.models.decoding import DecoderState
 class Stack(nn.Module):
     """Hold the blocks of an encoder or decoder, and what all of them are told alike.
 
-    Args:
-        config: Of the model.
-        num_layers: Blocks. A stack of none has no weights and hands on what it is given.
-        is_causal: Positions see only those before them and themselves.
-        has_cross_attention: Every block attends to an encoder's output too.
+    A stack of no layers has no weights and hands on what it is given.
     """
 
     def __init__(
@@ -129,9 +125,8 @@ class Stack(nn.Module):
     ) -> tuple[Float[Tensor, "N D"], DecoderState]:
         """Read one new position of every hypothesis; see `Block.step`.
 
-        Args:
-            x: The hypotheses of the first sequence first.
-            state: It is consumed; its beam mask has grown already by the new positions.
+        The hypotheses of the first sequence come first. The state is consumed; its beam mask has grown
+        already by the new positions.
         """
         context = StepContext(
             positions=state.beam_mask.newest,

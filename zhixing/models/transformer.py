@@ -157,11 +157,7 @@ class Transformer(nn.Module):
     ) -> Float[Tensor, "N D"]:
         """Give the decoder's hidden state at every position of given outputs (teacher forcing).
 
-        Args:
-            input_ids: What the encoder reads; None where the decoder stands alone.
-            output_ids: What the decoder has written, of each sequence, its start token first.
-            noise: For dropout.
-            gradient_checkpointing: Keep less for backward.
+        An output begins with the start token. A decoder that stands alone takes no input.
 
         Raises:
             ConfigError: If the model has no decoder.
@@ -184,10 +180,8 @@ class Transformer(nn.Module):
     ) -> tuple[Float[Tensor, "B D"], DecoderState]:
         """Run the encoder, if there is one, and read the decoder's prompts in one pass (prefill).
 
-        Args:
-            input_ids: What the encoder reads; None where the decoder stands alone.
-            prompts: What the decoder reads first, of any length each: the start token, or a text
-                to go on with.
+        A prompt is the start token, or a text to go on with. A decoder that stands alone takes no
+        input.
 
         Returns:
             The hidden states after the prompts, which `next_logits` scores the first new tokens
@@ -207,9 +201,7 @@ class Transformer(nn.Module):
     ) -> tuple[Float[Tensor, "N D"], DecoderState]:
         """Read one token of every hypothesis; give what `next_logits` scores the next by.
 
-        Args:
-            ids: One a hypothesis, those of the first sequence first.
-            state: It is consumed.
+        The hypotheses of the first sequence come first. The state is consumed.
 
         Raises:
             ConfigError: If the model has no decoder.

@@ -17,11 +17,7 @@ _UNITS = ((1e9, 1e9, "B"), (1e6, 1e6, "M"), (1e4, 1e3, "k"))
 class Axis:
     """A linear axis: a range of values laid along a line of pixels.
 
-    Attributes:
-        low: Value at the start.
-        high: Value at the end, above `low`.
-        start: Pixel of `low`.
-        end: Pixel of `high`; smaller than `start` on an axis that points up.
+    `end` is the smaller pixel on an axis that points up.
     """
 
     low: Number

@@ -26,14 +26,7 @@ _MAX_NAME_COLUMNS = 32
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar: a value under a name, with the ends of its interval where there is one.
-
-    Attributes:
-        name: What it is the value of.
-        value: Length of the bar.
-        low: Lower end of its interval, or None.
-        high: Upper end of its interval, or None.
-    """
+    """A bar: a value under a name, with the ends of its interval where there is one."""
 
     name: str
     value: Number

@@ -44,11 +44,6 @@ _NUM_BINS = 30
 class Series:
     """A series of points under one name, joined in their order where drawn as a line.
 
-    Attributes:
-        name: Its name in the legend.
-        x: Where each point lies.
-        y: How high.
-
     Raises:
         DataError: There is not one y for each x.
     """
@@ -86,11 +81,7 @@ def line_chart(
     Of more than about 1200 points of a series only those are kept that change the picture: the
     extremes of every short stretch. A point between two gaps is drawn as a dot.
 
-    Args:
-        series: One curve each.
-        x_label: What x is, with its unit.
-        y_label: What y is, with its unit.
-        markers: Points to point out.
+    The labels say what x and y are, with their units.
 
     Example:
         >>> chart = line_chart([Series("loss", [1, 2], [3.0, 2.5])], x_label="step", y_label="nats")
@@ -123,10 +114,6 @@ def histogram(values: Sequence[Number], *, x_label: str) -> Html:
     """Draw a histogram: the counts of values between round edges, in some 30 bins.
 
     A bin holds its lower edge and not its upper one; whole numbers get bins of a whole width.
-
-    Args:
-        values: What is counted.
-        x_label: What a value is, with its unit.
     """
     known = [value for value in values if is_drawable(value)]
     step = tick_step(*value_range(known), _NUM_BINS)

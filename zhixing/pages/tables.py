@@ -14,11 +14,7 @@ Cell = str | Number | Html | None
 class Quote:
     """A text with its true and its predicted label.
 
-    Attributes:
-        text: The text itself.
-        label: Its true label.
-        predicted: The label it was given.
-        confidence: Probability of the predicted label, 0 to 1; None or NaN where there is none.
+    The confidence is that of the prediction, 0 to 1; None or NaN where there is none.
     """
 
     text: str
@@ -32,10 +28,6 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Html:
 
     Columns of numbers are set right. Fractions of one column get equally many decimals, and sort
     by their full value. None and NaN are a dash, and sort last. Long texts fold.
-
-    Args:
-        columns: Headings.
-        rows: Cells, one for each heading.
 
     Raises:
         DataError: A row does not fit the columns.

@@ -73,13 +73,8 @@ class Tally:
     ) -> list[Finding]:
         """Make the finding of one kind, as a list that is empty where nothing was counted.
 
-        Args:
-            kind: The kind that was counted.
-            severity: How bad it is.
-            what: What the rows hold (or do), after the verb.
-            remedy: What to do about it.
-            verb: The verb for several rows; one row takes an s.
-            of: The source of the rows, where it is not the one that is examined.
+        The verb is that for several rows, followed by what they hold or do; `of` names their
+        source, where it is not the one that is examined.
         """
         if kind not in self.rows:
             return []

@@ -78,11 +78,8 @@ def examine(
     labels that are rare, alike or unknown, and damaged texts all become findings. So read the
     table with `keep_blanks=True`.
 
-    Args:
-        table: The rows to train on.
-        validation: Rows to validate on, held against the others.
-        count_tokens: Counts the tokens of each text, as the model's tokenizer does.
-        max_length: How many tokens the model takes at once, special ones aside.
+    Validation rows are held against the others. Tokens are counted as the model's tokenizer does,
+    special ones aside.
 
     Example:
         >>> table = Table(["fine", "fine", "bad"], None, ["1", "0", "0"], [1, 2, 3], "<list>")

@@ -56,11 +56,8 @@ def examine_pairs(
     what the letters of each side look like. So it works for any two languages, and judges few rows
     or short ones less.
 
-    Args:
-        table: The pairs to train on, read with `keep_blanks=True`.
-        validation: Pairs to score on, held against the others.
-        count_tokens: Counts the tokens of each text, as the model's tokenizer does.
-        max_length: How many tokens a model takes at once, special ones aside.
+    Validation pairs are held against the others. Tokens are counted as the model's tokenizer does,
+    special ones aside. Read the table with `keep_blanks=True`.
 
     Raises:
         DataError: If the table has no targets.

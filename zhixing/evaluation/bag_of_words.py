@@ -120,17 +120,7 @@ def compare(
         torch.tensor([ids[label[0]] for label in table.row_labels()]) for table in (training, test)
     )
     bag = fit_bag_of_words(training.texts, learned, len(names))
-    return against(bag, test.texts, targets, predicted)
-
-
-def against(
-    bag: BagOfWords,
-    texts: Sequence[str],
-    targets: Int[Tensor, " B"],
-    predicted: Int[Tensor, " B"],
-) -> Baseline:
-    """Compare what a model predicted for some texts with what the bag of words says."""
-    counted = (bag.predict(texts) == targets).double()
+    counted = (bag.predict(test.texts) == targets).double()
     right = (predicted == targets).double()
     return Baseline(bag.unit, float(counted.mean()), paired_difference(right, counted))
 

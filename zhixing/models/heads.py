@@ -6,6 +6,9 @@ from torch import Tensor, nn
 from zhixing.layers.dropout import Noise, drop
 from zhixing.layers.feed_forward import activation_named
 
+# What the names of their parameters begin with, in a `Transformer`.
+HEAD_PREFIXES = ("pooler.", "classification.", "vocabulary.", "next_token.")
+
 
 class ClassificationHead(nn.Module):
     """Turn the vector of a sequence into one number a class.

@@ -125,8 +125,8 @@ class Stack(nn.Module):
     ) -> tuple[Float[Tensor, "N D"], DecoderState]:
         """Read one new position of every hypothesis; see `Block.step`.
 
-        The hypotheses of the first sequence come first. The state is consumed; its beam mask has grown
-        already by the new positions.
+        The hypotheses of the first sequence come first. The state is consumed; its beam mask has
+        grown already by the new positions.
         """
         context = StepContext(
             positions=state.beam_mask.newest,

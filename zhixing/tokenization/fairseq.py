@@ -20,8 +20,8 @@ from zhixing.tokenization.tokenizer import (
     Tokens,
     Wrapped,
     digest_of,
-    refuse_one_text,
     refuse_surrogates,
+    refuse_unreadable,
 )
 
 SOURCE_VOCAB_FILE, TARGET_VOCAB_FILE, MERGES_FILE = "vocab-src.json", "vocab-tgt.json", "merges.txt"
@@ -88,9 +88,7 @@ class FairseqTokenizer(Tokenizer):
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Give the ids of many texts at once; see `Tokenizer.ids`."""
-        refuse_one_text(texts)
-        for row, text in enumerate(texts):
-            refuse_surrogates(text, name=f"text {row}")
+        refuse_unreadable(texts)
         find = self._vocabulary.get
         return [[find(p, self._unknown) for _, p in self._pieces(text)] for text in texts]
 

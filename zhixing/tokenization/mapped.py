@@ -22,8 +22,8 @@ from zhixing.tokenization.tokenizer import (
     Tokens,
     Wrapped,
     digest_of,
-    refuse_one_text,
     refuse_surrogates,
+    refuse_unreadable,
 )
 
 SOURCE_MODEL, TARGET_MODEL = "source.spm", "target.spm"
@@ -112,9 +112,7 @@ class MappedTokenizer(Tokenizer):
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Give the ids of many texts at once; see `Tokenizer.ids`."""
-        refuse_one_text(texts)
-        for row, text in enumerate(texts):
-            refuse_surrogates(text, name=f"text {row}")
+        refuse_unreadable(texts)
         find, unknown = self._vocabulary.get, self._unknown
         plain = [i for i, text in enumerate(texts) if not self._is_special(text)]
         cut = self._processor.encode([texts[i] for i in plain], out_type=str, num_threads=-1)

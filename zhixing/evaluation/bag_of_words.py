@@ -73,13 +73,9 @@ def fit_bag_of_words(
     The 50,000 names in the most texts are counted. The strength of the L2 penalty is chosen on a
     tenth of the rows, where there are few enough to do that in seconds; then all rows are used.
 
-    Args:
-        texts: To learn from.
-        labels: Their classes.
-        num_classes: How many there are.
-        unit: What is counted: "words" are words and pairs of neighbours; "characters" are single
-            ones; "character pairs" are both, most words of a script without spaces, and a much
-            higher bar. By default words, or characters in such a script.
+    Of the units, "words" are words and pairs of neighbours; "characters" are single ones;
+    "character pairs" are both, most words of a script without spaces, and a much higher bar. By
+    default words are counted, or characters in such a script.
 
     Source:
         Wang & Manning 2012, "Baselines and bigrams", ACL, for how strong such a baseline is.

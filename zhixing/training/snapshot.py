@@ -105,15 +105,15 @@ def restore_moments(
         optimizer.state[parameter][part] = value.to(device)
 
 
+@dataclass(frozen=True)
 class Snapshots:
     """Write, find and read the snapshots (training checkpoints) of one run folder.
 
     Each has a folder named after its step; of the newest, `keep` stay.
     """
 
-    def __init__(self, folder: Path, *, keep: int) -> None:
-        self.folder = folder
-        self.keep = keep
+    folder: Path
+    keep: int
 
     def write(
         self,

@@ -48,8 +48,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Write a JSON object that a person can read, atomically."""
-    text = json.dumps(values, ensure_ascii=False, indent=2) + "\n"
-    write_text(path, text)
+    write_text(path, json.dumps(values, ensure_ascii=False, indent=2) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -58,18 +57,8 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         FileError: If the disk is full or the folder cannot be written to.
     """
-    temporary = path.with_name(f".{path.name}.writing")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise FileError(
-            f"{path} cannot be written ({error.strerror}); free space or choose another folder"
-        ) from error
+    with _replacing(path, "free space or choose another folder") as file:
+        file.write(text)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -129,9 +118,7 @@ def read_weights_of(folder: Path) -> dict[str, Tensor]:
         for name in _files_named(folder / INDEX_FILE):
             weights |= read_tensors(folder / name)
         return weights
-    pickles = sorted(p.name for p in folder.glob("*.bin")) + sorted(
-        p.name for p in folder.glob("*.pt*")
-    )
+    pickles = [path.name for mark in ("*.bin", "*.pt*") for path in sorted(folder.glob(mark))]
     if pickles:
         raise CheckpointError(
             f"{folder} keeps its weights in {pickles[0]}, a pickle, which can run code when opened "
@@ -236,16 +223,14 @@ def whole_folder(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
         temporary.mkdir(parents=True)
         yield temporary
         _put_in_place(temporary, folder)
+    except FileError:
+        raise
     except OSError as error:
-        shutil.rmtree(temporary, ignore_errors=True)
-        if isinstance(error, FileError):
-            raise
         raise FileError(
             f"{folder} cannot be written ({error.strerror}); free space or choose another folder"
         ) from error
-    except BaseException:
+    finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise
 
 
 def _put_in_place(temporary: Path, folder: Path) -> None:
@@ -286,14 +271,22 @@ def opened_whole(name: str, *, overwrite: bool) -> Iterator[TextIO]:
         return
     path = Path(name)
     check_free_file(path, overwrite=overwrite)
-    writing = path.with_name(f".{path.name}.writing")
+    with _replacing(path, "choose another") as file:
+        yield file
+
+
+@contextmanager
+def _replacing(path: Path, advice: str) -> Iterator[TextIO]:
+    temporary = path.with_name(f".{path.name}.writing")
     try:
-        with writing.open("w", encoding="utf-8") as file:
+        with temporary.open("w", encoding="utf-8") as file:
             yield file
-        writing.replace(path)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except FileError:
+        raise
     except OSError as error:
-        if isinstance(error, FileError):
-            raise
-        raise FileError(f"{path} cannot be written ({error.strerror}); choose another") from error
+        raise FileError(f"{path} cannot be written ({error.strerror}); {advice}") from error
     finally:
-        writing.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)

@@ -22,6 +22,7 @@ from zhixing.models.config import HeadKind, ModelConfig
 from zhixing.models.families import own
 from zhixing.models.families.family import Family, architecture_named
 from zhixing.models.families.known import FAMILIES, expresses, family_named, written_config
+from zhixing.models.heads import HEAD_PREFIXES
 from zhixing.models.initialization import initialize
 from zhixing.models.quantization import has_released, is_quantized, prepare_int8, tied_modules
 from zhixing.models.transformer import Transformer
@@ -36,7 +37,6 @@ from zhixing.tokenization.tokenizer import Tokenizer
 CONFIG = "config.json"
 GENERATION_FILE = "generation_config.json"
 POOLER_WEIGHTS = ("pooler.weight", "pooler.bias")
-HEAD_PREFIXES = ("pooler.", "classification.", "vocabulary.", "next_token.")
 
 
 @dataclass(frozen=True)
@@ -91,12 +91,11 @@ def load_pretrained(
     """
     values = read_json(folder / CONFIG)
     family, config = _checked_config(values, folder)
+    keeps_head = True
     if head is not None and (head, num_classes) != (config.head, config.num_classes):
         config = with_head(family, values, config, head=head, num_classes=num_classes)
         keeps_head = False
-    else:
-        keeps_head = True
-    theirs = read_weights_of(folder)
+    theirs: Mapping[str, Tensor] = read_weights_of(folder)
     generation = read_json(folder / GENERATION_FILE) if (folder / GENERATION_FILE).exists() else {}
     tokenizer = load_tokenizer(folder)
     if tokenizer.vocab_size > config.vocab_size:
@@ -210,18 +209,19 @@ def _labels_of(values: Mapping[str, Any], config: ModelConfig) -> tuple[str, ...
 
 def _without_other_head(
     theirs: Mapping[str, Tensor], names: WeightNames, config: ModelConfig
-) -> dict[str, Tensor]:
+) -> Mapping[str, Tensor]:
     """Leave out a head of the same names but other sizes, which will be started fresh."""
+    output = names.entries.get("classification.output.weight")
+    if not isinstance(output, Plain) or output.name not in theirs:
+        return theirs
+    if theirs[output.name].shape == (config.num_classes, config.hidden_size):
+        return theirs
     heads = {
         entry.name
         for ours, entry in names.entries.items()
-        if isinstance(entry, Plain) and ours.startswith(("classification.", "vocabulary."))
+        if isinstance(entry, Plain) and ours.startswith("classification.")
     }
-    output = names.entries.get("classification.output.weight")
-    if not isinstance(output, Plain) or output.name not in theirs:
-        return dict(theirs)
-    same = theirs[output.name].shape == (config.num_classes, config.hidden_size)
-    return dict(theirs) if same else {k: v for k, v in theirs.items() if k not in heads}
+    return {name: tensor for name, tensor in theirs.items() if name not in heads}
 
 
 def _check(

@@ -62,14 +62,13 @@ def text_lines(path: Path) -> Iterator[tuple[int, str]]:
     sound = b""
     lines = raw_lines(path)
     for number, raw in enumerate(lines, start=1):
-        length = len(raw)
         if number == 1:
             foreign = why_not_text(raw, path)
             if foreign is not None:
                 raise DataError(foreign)
+            length = len(raw)
             raw = raw.removeprefix(UTF8_MARK)
             offset = length - len(raw)
-            length = len(raw)
         try:
             line = raw.decode("utf-8")
         except UnicodeDecodeError as error:
@@ -82,7 +81,7 @@ def text_lines(path: Path) -> Iterator[tuple[int, str]]:
                 f"{source_name(path)} holds a NUL byte at offset {where} (line {number}), which no "
                 "text has; it is a binary file, damaged, or UTF-16: save it as UTF-8 text"
             )
-        offset += length
+        offset += len(raw)
         sound = sound if raw.isascii() else raw
         yield number, line.removesuffix("\n").removesuffix("\r")
 
@@ -223,8 +222,6 @@ def _line(stream: io.BufferedReader, path: Path) -> bytes:
 
 
 def _conversion(path: Path, encoding: str) -> str:
-    if path == STANDARD_INPUT:
-        return f'put "iconv -f {encoding} -t UTF-8" before this command'
     return _command(path, "iconv", "-f", encoding, "-t", "UTF-8")
 
 

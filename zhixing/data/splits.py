@@ -32,7 +32,7 @@ def split_table(
         DataError: The table has fewer than two different texts.
 
     Example:
-        >>> table = Table(list("abcd"), None, ["x", "x", "y", "y"], [1, 2, 3, 4], "<list>")
+        >>> table = Table({"text": list("abcd"), "label": list("xxyy")}, [1, 2, 3, 4])
         >>> train, validation = split_table(table, validation_fraction=0.5)
         >>> train.label_counts(), validation.label_counts()
         ({'x': 1, 'y': 1}, {'x': 1, 'y': 1})

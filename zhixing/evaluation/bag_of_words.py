@@ -73,13 +73,9 @@ def fit_bag_of_words(
     The 50,000 names in the most texts are counted. The strength of the L2 penalty is chosen on a
     tenth of the rows, where there are few enough to do that in seconds; then all rows are used.
 
-    Args:
-        texts: To learn from.
-        labels: Their classes.
-        num_classes: How many there are.
-        unit: What is counted: "words" are words and pairs of neighbours; "characters" are single
-            ones; "character pairs" are both, most words of a script without spaces, and a much
-            higher bar. By default words, or characters in such a script.
+    Of the units, "words" are words and pairs of neighbours; "characters" are single ones;
+    "character pairs" are both, most words of a script without spaces, and a much higher bar. By
+    default words are counted, or characters in such a script.
 
     Source:
         Wang & Manning 2012, "Baselines and bigrams", ACL, for how strong such a baseline is.
@@ -120,17 +116,7 @@ def compare(
         torch.tensor([ids[label[0]] for label in table.row_labels()]) for table in (training, test)
     )
     bag = fit_bag_of_words(training.texts, learned, len(names))
-    return against(bag, test.texts, targets, predicted)
-
-
-def against(
-    bag: BagOfWords,
-    texts: Sequence[str],
-    targets: Int[Tensor, " B"],
-    predicted: Int[Tensor, " B"],
-) -> Baseline:
-    """Compare what a model predicted for some texts with what the bag of words says."""
-    counted = (bag.predict(texts) == targets).double()
+    counted = (bag.predict(test.texts) == targets).double()
     right = (predicted == targets).double()
     return Baseline(bag.unit, float(counted.mean()), paired_difference(right, counted))
 

@@ -22,19 +22,6 @@ ROWS_IN_CACHE = 4
 
 
 @dataclass(frozen=True)
-class Best:
-    """The largest scores of every row, and where they stand.
-
-    Attributes:
-        scores: The largest first.
-        ids: Their numbers in the row.
-    """
-
-    scores: Float[Tensor, "N C"]
-    ids: Int[Tensor, "N C"]
-
-
-@dataclass(frozen=True)
 class BestJoined:
     """The largest scores of several rows together, for each of B groups of rows.
 
@@ -65,11 +52,10 @@ def penalized(score: Score, length: int, length_penalty: float) -> Score:
     return score / length**length_penalty
 
 
-def best_scores(scores: Float[Tensor, "N V"], count: int) -> Best:
+def best_scores(scores: Float[Tensor, "N V"], count: int) -> BestJoined:
     """Give the `count` largest scores of every row, or all; of equal ones, any."""
     nothing = scores.new_zeros(len(scores), 1)
-    best = best_joined(scores.unsqueeze(1), nothing, min(count, scores.size(-1)))
-    return Best(best.scores, best.ids)
+    return best_joined(scores.unsqueeze(1), nothing, min(count, scores.size(-1)))
 
 
 def best_joined(

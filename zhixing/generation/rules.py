@@ -57,10 +57,8 @@ class Rules:
     ) -> Float[Tensor, "B W V"]:
         """Change scores in place: minus infinity for what may not come, 0 for what has to.
 
-        Args:
-            scores: Logits or log-probabilities of the next token, of some sequences.
-            ids: The tokens so far of every hypothesis of them.
-            first: Number of the first of these sequences.
+        They are logits or log-probabilities of the next token, of some sequences, of which `first`
+        is the number of the first.
         """
         settings, position = self.settings, ids.size(-1)
         prompts = self.prompts[first : first + len(scores)]

@@ -96,18 +96,8 @@ def attend_plainly(
     Query head h reads key/value head h // (H/G): all H heads have their own in multi-head
     attention, G of them are shared in grouped-query attention.
 
-    Args:
-        query: All own positions.
-        key: All attended positions.
-        value: What the attended positions have to say.
-        lengths: Own positions of each sequence.
-        attended_lengths: Attended positions of each sequence.
-        is_causal: See `attention_weights`.
-        bias: Turns distances into numbers added to the scores.
-        watch: Is handed each sequence's weights, in order, and hands them on.
-
-    Returns:
-        The attended values, weighted.
+    The bias turns distances into numbers added to the scores. `watch` is handed each sequence's
+    weights, in order, and hands them on.
 
     Source:
         Vaswani et al. 2017, arXiv:1706.03762, equation 1; Ainslie et al. 2023, arXiv:2305.13245,

@@ -128,13 +128,8 @@ class Block(nn.Module):
     ) -> Float[Tensor, "N D"]:
         """Read all positions of every sequence at once.
 
-        Args:
-            x: All positions.
-            lengths: Of the sequences.
-            context: What all blocks are told alike.
-            memory: An encoder's output, for cross-attention.
-            noise: For dropout.
-            projected: Is given the keys and values of self-attention, then those of the memory.
+        `projected` is given the keys and values of self-attention, then those of the memory, which
+        is an encoder's output.
 
         Raises:
             DataError: If the block attends to a memory and there is none.

@@ -25,6 +25,7 @@ MIN_SLOTS = 32
 MAX_UNPRUNED_SLOTS = 64
 
 
+@dataclass(frozen=True)
 class KeyValueCache:
     """The KV cache of one layer: keys and values of B sequences, with spare room behind each.
 
@@ -36,12 +37,9 @@ class KeyValueCache:
         used: How many slots of each sequence hold something.
     """
 
-    def __init__(
-        self, keys: Float[Tensor, "R B G K"], values: Float[Tensor, "R B G K"], used: int
-    ) -> None:
-        self.keys = keys
-        self.values = values
-        self.used = used
+    keys: Float[Tensor, "R B G K"]
+    values: Float[Tensor, "R B G K"]
+    used: int
 
     @classmethod
     def of(

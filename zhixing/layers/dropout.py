@@ -36,10 +36,7 @@ def drop(x: Float[Tensor, "..."], rate: float, noise: Noise | None) -> Float[Ten
     The rate is rounded to a multiple of 2^-16: four decisions are cut from each 64-bit number,
     which makes the random numbers cheap enough to disappear beside the matrix products.
 
-    Args:
-        x: Any values.
-        rate: Share to set to zero, from 0 up to but not including 1.
-        noise: The name of this place, or None to hand `x` on unchanged.
+    Without a noise, the name of this place, `x` is handed on unchanged. The rate lies below 1.
 
     Source:
         Srivastava et al. 2014, "Dropout", section 10 (inverted scaling).

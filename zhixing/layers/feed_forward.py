@@ -32,13 +32,8 @@ def activation_named(name: str) -> Callable[[Tensor], Tensor]:
 class FeedForward(nn.Module):
     """Expand every position, apply the activation, contract; no position sees another.
 
-    Args:
-        hidden_size: Width in and out.
-        feed_forward_size: Width inside.
-        activation: What stands inside.
-        is_gated: The activation of one product is multiplied by another product. Both come from
-            one matrix, the activation's first.
-        bias: The products add something.
+    Gated, the activation of one product is multiplied by another product. Both come from one
+    matrix, the activation's first.
 
     Source:
         Vaswani et al. 2017, arXiv:1706.03762, equation 2 (there with ReLU); gated, Shazeer 2020,

@@ -74,11 +74,8 @@ class Sinusoidal(nn.Module):
     ) -> Float[Tensor, "N D"]:
         """Give one vector a position number.
 
-        Args:
-            positions: Any places.
-            below: A number that no position reaches, where it is known: then the vectors come
-                from a table that is kept.
-            dtype: Of the vectors.
+        `below` is a number that no position reaches, where it is known: then the vectors come from
+        a table that is kept.
         """
         if not below:
             return sinusoids(positions, self.hidden_size, kind=self.kind).to(dtype)
@@ -185,10 +182,7 @@ class Rotary(nn.Module):
     (i, i + K/2), as the published checkpoints have them; the paper pairs (2i, 2i + 1), which is
     the same up to an order of the dimensions.
 
-    Args:
-        head_size: K.
-        base: The larger, the slower the last pairs turn.
-        scaling: Of the frequencies.
+    The larger the base, the slower the last pairs turn.
 
     Source:
         Su et al. 2021, arXiv:2104.09864, equation 34.

@@ -17,9 +17,7 @@ def recording(model: nn.Module, ending: str) -> Iterator[dict[str, list[Tensor]]
     Attention leaves its fused kernels only while its weights are watched, and only here; what other
     threads compute with the model meanwhile is the same within rounding, and is not kept.
 
-    Args:
-        model: To watch.
-        ending: Of the taps' names, for instance "attention.weights".
+    An ending is for instance "attention.weights".
 
     Yields:
         By tap name, the tensors in the order in which they passed.

@@ -67,9 +67,11 @@ def reliability(
     places = torch.bucketize(probabilities, inner)
     counts = torch.bincount(places, minlength=num_bins)
     divisor = counts.clamp(min=1)
-    confidence = _sum_by(places, probabilities.double(), num_bins) / divisor
-    share = _sum_by(places, is_correct.double(), num_bins) / divisor
-    columns = (edges[:-1], edges[1:], counts.tolist(), confidence.tolist(), share.tolist())
+    confidence, share = (
+        (torch.bincount(places, weights=values.double(), minlength=num_bins) / divisor).tolist()
+        for values in (probabilities, is_correct)
+    )
+    columns = (edges[:-1], edges[1:], counts.tolist(), confidence, share)
     return [Bin(*row) for row in zip(*columns, strict=True)]
 
 
@@ -175,9 +177,3 @@ def _temperature_at_the_minimum(slope: Callable[[float], float]) -> float:
         else:
             high = middle
     return math.exp((low + high) / 2)
-
-
-def _sum_by(
-    places: Int[Tensor, " B"], values: Float[Tensor, " B"], num_bins: int
-) -> Float[Tensor, " M"]:
-    return torch.bincount(places, weights=values, minlength=num_bins)

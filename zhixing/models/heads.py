@@ -6,16 +6,15 @@ from torch import Tensor, nn
 from zhixing.layers.dropout import Noise, drop
 from zhixing.layers.feed_forward import activation_named
 
+# What the names of their parameters begin with, in a `Transformer`.
+HEAD_PREFIXES = ("pooler.", "classification.", "vocabulary.", "next_token.")
+
 
 class ClassificationHead(nn.Module):
     """Turn the vector of a sequence into one number a class.
 
-    Args:
-        hidden_size: Width of the vector.
-        num_classes: Numbers out.
-        activation: Of a dense layer before the last; None where the body's pooler is that layer.
-        dropout: Rate before the last layer.
-        drops_pooled: Dropout also before the dense layer.
+    The activation is that of a dense layer before the last, None where the body's pooler is that
+    layer. `drops_pooled` lets dropout fall before the dense layer, too.
     """
 
     def __init__(

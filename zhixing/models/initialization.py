@@ -26,13 +26,10 @@ def initialize(model: nn.Module, *, std: float, seed: int) -> None:
 def initialize_module(name: str, module: nn.Module, *, std: float, seed: int) -> None:
     """Draw one module's own weights, see `initialize`."""
     generator = torch.Generator().manual_seed(_mix(name, seed))
-    if isinstance(module, nn.Linear | nn.Embedding | RelativeBias):
+    if isinstance(module, nn.Linear | nn.Embedding | RelativeBias | Convolutional):
         weight = module.weight
-        weight.copy_(torch.empty(weight.shape).normal_(std=std, generator=generator))
-    elif isinstance(module, Convolutional):
-        spread = module.weight.size(-1) ** -0.5
-        shape = module.weight.shape
-        module.weight.copy_(torch.empty(shape).normal_(std=spread, generator=generator))
+        spread = weight.size(-1) ** -0.5 if isinstance(module, Convolutional) else std
+        weight.copy_(torch.empty(weight.shape).normal_(std=spread, generator=generator))
     elif isinstance(module, nn.LayerNorm | nn.RMSNorm):
         module.weight.fill_(1.0)
     bias = getattr(module, "bias", None)

@@ -29,9 +29,7 @@ def pack_linears(model: nn.Module, dtype: torch.dtype) -> bool:
     that work on one vector a text stay in float32, and so does the sum that runs through the
     blocks. Nothing happens where the kernels are not usable or the model is large.
 
-    Args:
-        model: In float32; it is changed. Layers packed before are packed anew.
-        dtype: Of the products: float32 or bfloat16.
+    The model is in float32; layers packed before are packed anew.
 
     Returns:
         Whether the layers were packed.

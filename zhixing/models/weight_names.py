@@ -17,9 +17,7 @@ from zhixing.errors import CheckpointError
 class Plain:
     """An entry: the same tensor under another name.
 
-    Attributes:
-        name: Theirs.
-        others: Older names of it, accepted when reading.
+    `others` are older names of theirs, accepted when reading.
     """
 
     name: str

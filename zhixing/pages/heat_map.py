@@ -70,9 +70,10 @@ def heat_map(
         3
     """
     _require_fit(values, row_names, column_names, "the heat map")
-    layout = _layout(row_names, column_names)
+    cell = min(38.0, max(11.0, 680 / _most(row_names, column_names)))
+    layout = _layout(row_names, column_names, cell, room=46, name_columns=30)
     top_value = _largest([values])
-    has_numbers = max(len(row_names), len(column_names)) <= _MAX_NUMBERED_SIDE
+    has_numbers = _most(row_names, column_names) <= _MAX_NUMBERED_SIDE
     shapes = [
         _names(row_names, column_names, layout),
         _labels(row_label, column_label, layout),
@@ -102,7 +103,9 @@ def heat_maps(
     """
     for each in maps:
         _require_fit(each.values, row_names, column_names, f"heat map {each.title!r}")
-    layout = _small_layout(row_names, column_names)
+    # Four maps lie side by side.
+    cell = min(24.0, 190 / _most(row_names, column_names))
+    layout = _layout(row_names, column_names, cell, room=8, name_columns=12)
     top_value = _largest([each.values for each in maps])
     named = _names(row_names, column_names, layout)
     figures = []
@@ -136,20 +139,11 @@ def _require_fit(
             )
 
 
-def _layout(row_names: Sequence[str], column_names: Sequence[str]) -> _Layout:
-    """Choose a size of cell at which one map fills the page, and leave room for the names."""
-    most = max(len(row_names), len(column_names), 1)
-    cell = min(38.0, max(11.0, 680 / most))
-    return _sized_layout(row_names, column_names, cell, room=46, name_columns=30)
+def _most(row_names: Sequence[str], column_names: Sequence[str]) -> int:
+    return max(len(row_names), len(column_names), 1)
 
 
-def _small_layout(row_names: Sequence[str], column_names: Sequence[str]) -> _Layout:
-    """Choose a size of cell at which four maps lie side by side."""
-    cell = 190 / max(len(row_names), len(column_names), 1)
-    return _sized_layout(row_names, column_names, min(cell, 24.0), room=8, name_columns=12)
-
-
-def _sized_layout(
+def _layout(
     row_names: Sequence[str],
     column_names: Sequence[str],
     cell: Number,

@@ -20,9 +20,6 @@ class Html:
 
     Every part of a page is one. Only this package makes them, with all text from outside passed
     through `escape`; so a plain string can never be taken for markup.
-
-    Attributes:
-        markup: Well-formed HTML.
     """
 
     markup: str

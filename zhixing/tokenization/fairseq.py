@@ -11,6 +11,7 @@ from typing import Any
 
 import tokenizers
 from tokenizers.models import WordLevel
+from tokenizers.processors import TemplateProcessing
 
 from zhixing.errors import TokenizerError
 from zhixing.tokenization.settings import CONFIG_FILE, read_bytes, read_object, read_text
@@ -18,10 +19,9 @@ from zhixing.tokenization.special_tokens import SpecialTokens
 from zhixing.tokenization.tokenizer import (
     Tokenizer,
     Tokens,
-    Wrapped,
     digest_of,
-    refuse_one_text,
     refuse_surrogates,
+    refuse_unreadable,
 )
 
 SOURCE_VOCAB_FILE, TARGET_VOCAB_FILE, MERGES_FILE = "vocab-src.json", "vocab-tgt.json", "merges.txt"
@@ -39,13 +39,8 @@ _FULL_STOP = re.compile(r"[。．]\s*")
 class FairseqTokenizer(Tokenizer):
     """Part texts into words by Moses' rules, and words into pieces by byte-pair encoding (BPE).
 
-    Args:
-        vocabulary: Id of each piece.
-        merges: Pairs of pieces, the first to be merged first.
-        language: ISO 639-1 code of the texts, for Moses' rules.
-        lowercase: Read texts in small letters.
-        files: The files it came from, by name, to be saved as they are.
-        is_target: Of what is written; both have the same files.
+    The first of the merges, pairs of pieces, is made first. The files, which both sides have alike,
+    are saved as they are. Moses' rules ask for the language's ISO 639-1 code.
 
     Raises:
         TokenizerError: If the vocabulary lacks a special token, or sacremoses is not installed.
@@ -72,13 +67,16 @@ class FairseqTokenizer(Tokenizer):
                 f"every such vocabulary has; fetch it again"
             )
         words = tokenizers.Tokenizer(WordLevel(dict(vocabulary), unk_token=UNKNOWN))
+        words.post_processor = TemplateProcessing(
+            single=f"$A {END}", pair=f"$A {END} $B {END}", special_tokens=[(END, vocabulary[END])]
+        )
         special = SpecialTokens(start=START, end=END, unknown=UNKNOWN, padding=PADDING)
         super().__init__(words, special)
         self.files = dict(files)
         self.lowercase = lowercase
         self.is_target = is_target
         self._vocabulary = dict(vocabulary)
-        self._end, self._unknown = vocabulary[END], vocabulary[UNKNOWN]
+        self._unknown = vocabulary[UNKNOWN]
         self._ranks = {pair: rank for rank, pair in enumerate(merges)}
         self._known: dict[str, list[str]] = {}
         moses = _moses()
@@ -88,9 +86,7 @@ class FairseqTokenizer(Tokenizer):
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Give the ids of many texts at once; see `Tokenizer.ids`."""
-        refuse_one_text(texts)
-        for row, text in enumerate(texts):
-            refuse_surrogates(text, name=f"text {row}")
+        refuse_unreadable(texts)
         find = self._vocabulary.get
         return [[find(p, self._unknown) for _, p in self._pieces(text)] for text in texts]
 
@@ -115,15 +111,6 @@ class FairseqTokenizer(Tokenizer):
             offsets.append((start, min(start + length, end)))
             start = offsets[-1][1]
         return Tokens([self._vocabulary.get(p, self._unknown) for p in pieces], pieces, offsets)
-
-    def wrap(self, ids: Sequence[int], pair: Sequence[int] | None = None) -> Wrapped:
-        """Put the end-of-sequence token after each text."""
-        input_ids = [*ids, self._end] + ([] if pair is None else [*pair, self._end])
-        return Wrapped(input_ids, [0] * len(input_ids))
-
-    def num_special(self, *, pair: bool) -> int:
-        """Count the special tokens that `wrap` puts around one text, or around two."""
-        return 2 if pair else 1
 
     def decode(self, ids: Sequence[int], *, keep_special: bool = False) -> str:
         """Decode ids into text, its words joined by Moses' rules."""

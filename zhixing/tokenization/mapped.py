@@ -8,6 +8,7 @@ from typing import Any
 import tokenizers
 from sentencepiece import SentencePieceProcessor
 from tokenizers.models import WordLevel
+from tokenizers.processors import TemplateProcessing
 
 from zhixing.errors import TokenizerError
 from zhixing.tokenization.settings import (
@@ -20,10 +21,9 @@ from zhixing.tokenization.special_tokens import SpecialTokens
 from zhixing.tokenization.tokenizer import (
     Tokenizer,
     Tokens,
-    Wrapped,
     digest_of,
-    refuse_one_text,
     refuse_surrogates,
+    refuse_unreadable,
 )
 
 SOURCE_MODEL, TARGET_MODEL = "source.spm", "target.spm"
@@ -93,13 +93,18 @@ class MappedTokenizer(Tokenizer):
         padding = PADDING if PADDING in vocabulary else None
         start = START if languages and START in vocabulary else None
         words = tokenizers.Tokenizer(WordLevel(vocabulary, unk_token=UNKNOWN))
+        before = "" if reads is None else f"{reads} "
+        words.post_processor = TemplateProcessing(
+            single=f"{before}$A {END}",
+            pair=f"{before}$A $B {END}",
+            special_tokens=[(text, vocabulary[text]) for text in (*before.split(), END)],
+        )
         special = SpecialTokens(start=start, end=END, unknown=UNKNOWN, padding=padding)
         super().__init__(words, special)
         self.files = dict(files)
         self.languages = tuple(languages)
         self._vocabulary = vocabulary
-        self._end, self._unknown = vocabulary[END], vocabulary[UNKNOWN]
-        self._before = [] if reads is None else [vocabulary[reads]]
+        self._unknown = vocabulary[UNKNOWN]
         spelled = (*self.special.texts(), *languages)
         self._special_ids = {vocabulary[text] for text in spelled}
         self._special = re.compile(f"({'|'.join(map(re.escape, spelled))})")
@@ -112,9 +117,7 @@ class MappedTokenizer(Tokenizer):
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Give the ids of many texts at once; see `Tokenizer.ids`."""
-        refuse_one_text(texts)
-        for row, text in enumerate(texts):
-            refuse_surrogates(text, name=f"text {row}")
+        refuse_unreadable(texts)
         find, unknown = self._vocabulary.get, self._unknown
         plain = [i for i, text in enumerate(texts) if not self._is_special(text)]
         cut = self._processor.encode([texts[i] for i in plain], out_type=str, num_threads=-1)
@@ -144,15 +147,6 @@ class MappedTokenizer(Tokenizer):
                     offsets.append((start + places[piece.begin], start + places[piece.end]))
             before += len(part)
         return Tokens([self._vocabulary.get(p, self._unknown) for p in pieces], pieces, offsets)
-
-    def wrap(self, ids: Sequence[int], pair: Sequence[int] | None = None) -> Wrapped:
-        """Put the language token before one text, or two, and the end-of-sequence token after."""
-        input_ids = [*self._before, *ids, *(pair or ()), self._end]
-        return Wrapped(input_ids, [0] * len(input_ids))
-
-    def num_special(self, *, pair: bool) -> int:
-        """Count the special tokens that `wrap` puts around one text, or around two."""
-        return 1 + len(self._before)
 
     def decode(self, ids: Sequence[int], *, keep_special: bool = False) -> str:
         """Decode ids into text, without special tokens unless they are asked for."""

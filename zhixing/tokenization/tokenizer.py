@@ -249,6 +249,17 @@ class Tokenizer:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
+def refuse_unreadable(texts: Sequence[str]) -> None:
+    """Refuse one text where a list of them is needed, and texts with a lone surrogate.
+
+    Raises:
+        DataError: With the row, the position and the code of the first such character.
+    """
+    refuse_one_text(texts)
+    for row, text in enumerate(texts):
+        refuse_surrogates(text, name=f"text {row}")
+
+
 def refuse_one_text(texts: object) -> None:
     """Refuse a text where a list of them is needed: it would be read letter by letter.
 

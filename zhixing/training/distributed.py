@@ -46,9 +46,6 @@ class Ranks:
         if self.world == 1:
             return
         trained = [p for p in parameters if p.requires_grad]
-        for parameter in trained:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
         flat = torch.cat([_grad(p).flatten() for p in trained])
         distributed.all_reduce(flat)
         for parameter, part in zip(trained, flat.split([p.numel() for p in trained]), strict=True):

@@ -81,10 +81,6 @@ def train(run: Run, *, start: Snapshot | None = None) -> Iterator[Event]:
     Killed at any moment and begun again from its newest snapshot, a run ends with the same bits,
     on the same machine, thread count and version of torch.
 
-    Args:
-        run: What to do.
-        start: A snapshot to go on from.
-
     Raises:
         TrainingError: If the loss is not a number or has exploded; with the step, the rows and
             the last good snapshot.

@@ -9,10 +9,9 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from zhixing.errors import ConfigError
+from zhixing.models.heads import HEAD_PREFIXES
 from zhixing.models.transformer import Transformer
 from zhixing.training.config import TrainingConfig
-
-HEAD_PREFIXES = ("pooler.", "classification.", "vocabulary.", "next_token.")
 
 
 def layer_of(name: str, num_layers: int) -> int:

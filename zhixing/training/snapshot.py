@@ -105,17 +105,15 @@ def restore_moments(
         optimizer.state[parameter][part] = value.to(device)
 
 
+@dataclass(frozen=True)
 class Snapshots:
     """Write, find and read the snapshots (training checkpoints) of one run folder.
 
-    Args:
-        folder: Holds one folder a snapshot, named after its step.
-        keep: How many of the newest stay.
+    Each has a folder named after its step; of the newest, `keep` stay.
     """
 
-    def __init__(self, folder: Path, *, keep: int) -> None:
-        self.folder = folder
-        self.keep = keep
+    folder: Path
+    keep: int
 
     def write(
         self,

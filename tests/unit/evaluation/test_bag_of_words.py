@@ -6,7 +6,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from tables import make_table
 
-from zhixing.evaluation.bag_of_words import against, compare, fit_bag_of_words
+from zhixing.evaluation.bag_of_words import compare, fit_bag_of_words
 
 
 def messages(rows: int, seed: int) -> tuple[list[str], list[int]]:
@@ -68,9 +68,10 @@ def test_nothing_in_common_is_fitted_all_the_same() -> None:
 
 
 def test_the_gain_is_the_difference_of_the_accuracies() -> None:
-    bag = fit_bag_of_words(["up up", "down down"] * 6, torch.tensor([0, 1] * 6), 2)
-    texts = ["up", "down", "up", "down"]
-    found = against(bag, texts, torch.tensor([0, 1, 1, 1]), torch.tensor([0, 1, 1, 1]))
+    training = table_of(["up up", "down down"] * 6, ["x", "y"] * 6)
+    test = table_of(["up", "down", "up", "down"], ["x", "y", "y", "y"])
+    found = compare(training, test, ["x", "y"], torch.tensor([0, 1, 1, 1]))
+    assert found is not None
     assert found.accuracy == 0.75 and found.unit == "words"
     assert found.gain.difference == pytest.approx(0.25)
 

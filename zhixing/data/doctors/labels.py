@@ -82,7 +82,7 @@ def examine(
     special ones aside.
 
     Example:
-        >>> table = Table(["fine", "fine", "bad"], None, ["1", "0", "0"], [1, 2, 3], "<list>")
+        >>> table = Table({"text": ["fine", "fine", "bad"], "label": list("100")}, [1, 2, 3])
         >>> [finding.kind for finding in examine(table).findings]
         ['few_examples', 'conflicting_labels']
     """

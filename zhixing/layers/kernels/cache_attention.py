@@ -20,11 +20,7 @@ def attend_to_cache(
     (grouped-query attention) stand side by side as if they were more hypotheses, so that nothing
     is repeated.
 
-    Args:
-        query: Those of the first sequence first, equally many of each.
-        keys: Of each sequence's slots.
-        values: Of each sequence's slots.
-        mask: What is added to scores, in any float type.
+    Queries of the first sequence come first, equally many of each. The mask is added to scores.
     """
     if mask is not None:
         mask = mask.to(query.dtype)

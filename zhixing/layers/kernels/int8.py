@@ -193,9 +193,7 @@ def prepare(
 def without_spare(factor: Factor, *, is_lean: bool = False) -> Factor:
     """Leave out the weight itself where the kernels that `multiply` takes here need not read it.
 
-    Args:
-        factor: It stays as it is.
-        is_lean: Leave it out also where reading it would be faster, for few rows.
+    Where `is_lean`, it is left out also where reading it would be faster, for few rows.
     """
     may_read = factor.packed is None or not (is_lean or is_large(factor.weight))
     is_spare = factor.widened is not None or not may_read

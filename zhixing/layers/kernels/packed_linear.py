@@ -107,9 +107,8 @@ class PackedLinear(Derived, nn.Linear):
     Its parameters are those of the layer it was made from, so its state is the same. Where a
     gradient is wanted it computes as that layer does.
 
-    Args:
-        linear: On a CPU, in float32.
-        dtype: Of the product, and so of the result.
+    The linear layer is on a CPU, in float32; the dtype is that of the product, and so of the
+    result.
     """
 
     def __init__(self, linear: nn.Linear, *, dtype: torch.dtype) -> None:

@@ -59,12 +59,8 @@ def plan_groups(
 ) -> tuple[Group, ...]:
     """Part a batch into rectangles: few calls, few scores computed for nothing.
 
-    Args:
-        lengths: Own positions of each sequence.
-        attended_lengths: Attended positions of each sequence.
-        same_offset: Join only sequences whose two lengths differ by the same number, which a bias
-            by distance needs.
-        spare_scores: The most that a sequence may compute for nothing.
+    No sequence computes more than `spare_scores` for nothing. With `same_offset` only sequences are
+    joined whose two lengths differ by the same number, which a bias by distance needs.
 
     Returns:
         Groups, the longest sequences first; in the batch's order where all are solid.

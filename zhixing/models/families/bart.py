@@ -98,9 +98,7 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
 def weight_names(config: ModelConfig, *, biases: str | None = "final_logits_bias") -> WeightNames:
     """Map our weights to the state-dict names of BART and the families after it.
 
-    Args:
-        config: Decides about separate tables, learned positions and norms.
-        biases: Their name of what is added to the logits.
+    `biases` is their name of what is added to the logits.
     """
     entries = {**_block_names("encoder"), **_block_names("decoder")}
     tied: dict[str, str] = {}

@@ -117,14 +117,8 @@ def encoder_names(
 ) -> WeightNames:
     """Join the state-dict names of a body and its head, for BERT and the families after it.
 
-    Args:
-        config: Decides about head and pooler.
-        body: Names of embeddings and blocks.
-        prefix: What stands before the body's names where there is a head.
-        classification: Names of the classification head.
-        vocabulary: Names of the vocabulary head.
-        tied: What that head repeats.
-        heads: See `WeightNames`.
+    The prefix stands before the body's names where there is a head; `tied` is what a vocabulary
+    head repeats, and `heads` as in `WeightNames`.
     """
     entries = {**body, **(dense("pooler", "pooler.dense") if config.has_pooler else {})}
     if config.head == "classification":

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from zhixing.layers.attention import attend, attend_plainly
-from zhixing.layers.block import Block, BlockConfig, StackContext, StepContext
+from zhixing.layers.block import Block, BlockConfig, NormPlace, StackContext, StepContext
 from zhixing.layers.cache import BeamMask
 from zhixing.layers.dropout import Noise, drop
-from zhixing.layers.kernels.rectangles import cells_of_rows, plan_groups, rectangle
+from zhixing.layers.kernels.fused_attention import cells_of_rows, plan_groups, rectangle
 from zhixing.layers.positions import Convolutional, LinearBias, PositionBias, RelativeBias, Rotary
 from zhixing.layers.ragged import (
     Ragged,
@@ -19,7 +19,6 @@ from zhixing.layers.ragged import (
     sequence_means,
     starts,
 )
-from zhixing.layers.residual import NormPlace
 
 HEADS, SIZE = 2, 8
 # Short ones share rectangles, long ones get their own.

@@ -22,9 +22,9 @@ from zhixing.models.config import HeadKind, ModelConfig
 from zhixing.models.families import own
 from zhixing.models.families.family import Family, architecture_named
 from zhixing.models.families.known import FAMILIES, expresses, family_named, written_config
-from zhixing.models.heads import HEAD_PREFIXES
 from zhixing.models.initialization import initialize
 from zhixing.models.quantization import has_released, is_quantized, prepare_int8, tied_modules
+from zhixing.models.stack import HEAD_PREFIXES
 from zhixing.models.transformer import Transformer
 from zhixing.models.weight_names import Plain, Reading, WeightNames, read_weights, write_weights
 from zhixing.tokenization.files import (

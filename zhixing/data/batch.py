@@ -1,6 +1,6 @@
 """Example and Batch: ragged input ids without padding, each row with one target."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -189,3 +189,23 @@ def lay_out(
 def joined_ids(parts: Sequence[Int32[ndarray, " _"]]) -> Shaped[Tensor, " N"]:
     """Lay token ids end to end."""
     return torch.from_numpy(numpy.concatenate(parts).astype(numpy.int64))
+
+
+def fill(order: Sequence[int], sizes: Sequence[int], budget: int) -> Iterator[list[int]]:
+    """Fill batches in order to a token budget, each with at least one row."""
+    batch: list[int] = []
+    total = 0
+    for row in order:
+        if batch and total + sizes[row] > budget:
+            yield batch
+            batch, total = [], 0
+        batch.append(row)
+        total += sizes[row]
+    if batch:
+        yield batch
+
+
+def by_length(sizes: Sequence[int], budget: int) -> list[list[int]]:
+    """Bucket rows by length into batches for prediction, the longest first."""
+    order = sorted(range(len(sizes)), key=lambda row: -sizes[row])
+    return list(fill(order, sizes, budget))

@@ -1,9 +1,10 @@
 """The data loader: shuffling, and batches by size or token budget with length bucketing."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 
+from zhixing.data.batch import fill
 from zhixing.layers.dropout import Noise
 
 POOL_BATCHES = 64
@@ -49,23 +50,3 @@ def epoch_batches(
         batches.extend(fill(by_length, sizes, tokens))
     turn = _order(len(batches), Noise(("order of batches", seed, epoch)))
     return [batches[i] for i in turn]
-
-
-def fill(order: Sequence[int], sizes: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Fill batches in order to a token budget, each with at least one row."""
-    batch: list[int] = []
-    total = 0
-    for row in order:
-        if batch and total + sizes[row] > budget:
-            yield batch
-            batch, total = [], 0
-        batch.append(row)
-        total += sizes[row]
-    if batch:
-        yield batch
-
-
-def by_length(sizes: Sequence[int], budget: int) -> list[list[int]]:
-    """Bucket rows by length into batches for prediction, the longest first."""
-    order = sorted(range(len(sizes)), key=lambda row: -sizes[row])
-    return list(fill(order, sizes, budget))

@@ -13,9 +13,9 @@ from zhixing.errors import ConfigError
 from zhixing.generation.search import search
 from zhixing.generation.selection import Hypothesis
 from zhixing.generation.settings import SearchSettings
+from zhixing.layers.cache import DecoderState
 from zhixing.layers.kernels.int8 import Factor, multiply, prepare
 from zhixing.layers.ragged import Ragged
-from zhixing.models.decoding import DecoderState
 from zhixing.models.quantization import Int8Embedding, Int8Linear
 from zhixing.models.transformer import Transformer
 

@@ -1,22 +1,75 @@
-"""A Transformer layer: self-attention, cross-attention where asked for, feed-forward."""
+"""One layer of a Transformer: norms, residual connections, attention, feed-forward."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from zhixing.errors import DataError
+from zhixing.layers.attention import MultiHeadAttention
 from zhixing.layers.cache import CrossKeyValues, KeyValueCache
-from zhixing.layers.dropout import Noise
+from zhixing.layers.dropout import Dropout, Noise, drop
 from zhixing.layers.feed_forward import FeedForward
-from zhixing.layers.multi_head import MultiHeadAttention
-from zhixing.layers.norm import NormKind
 from zhixing.layers.positions import PositionBias, Rotary
 from zhixing.layers.ragged import Ragged, position_numbers
-from zhixing.layers.residual import NormPlace, Residual
-from zhixing.layers.tap import Tap
+from zhixing.layers.recorder import Tap
+
+NormKind = Literal["layer", "rms"]
+Norm = nn.LayerNorm | nn.RMSNorm
+
+
+def norm_named(kind: NormKind, size: int, *, eps: float) -> Norm:
+    """Make a norm over vectors of one size.
+
+    Source:
+        "layer" takes off the mean, divides by the spread, and has a weight and a bias, Ba et al.
+        2016, arXiv:1607.06450, equation 4; "rms" divides by the root of the mean square and has a
+        weight alone, Zhang & Sennrich 2019, arXiv:1910.07467, equation 4.
+    """
+    return nn.RMSNorm(size, eps=eps) if kind == "rms" else nn.LayerNorm(size, eps=eps)
+
+
+NormPlace = Literal["pre", "post"]
+
+
+class Residual(nn.Module):
+    """The residual connection: add a sublayer's result to the stream, normalize on one side.
+
+    "post" is norm(x + f(x)), Vaswani et al. 2017, arXiv:1706.03762, section 3.1; "pre" is
+    x + f(norm(x)), Xiong et al. 2020, arXiv:2002.04745, figure 1b. A pre-norm stack needs one more
+    norm at its very end, which the stack adds.
+    """
+
+    def __init__(
+        self,
+        hidden_size: int,
+        *,
+        norm: NormPlace,
+        norm_eps: float,
+        norm_kind: NormKind = "layer",
+    ) -> None:
+        super().__init__()
+        self.norm = norm_named(norm_kind, hidden_size, eps=norm_eps)
+        self.is_pre = norm == "pre"
+
+    def forward(
+        self,
+        x: Float[Tensor, "N D"],
+        sublayer: Callable[[Tensor], Tensor],
+        *,
+        dropout: float = 0.0,
+        noise: Noise | None = None,
+    ) -> Float[Tensor, "N D"]:
+        """Apply the sublayer; dropout falls on its result, before the sum."""
+        if self.is_pre:
+            y = sublayer(self.norm(x))
+            return x + (y if noise is None else drop(y, dropout, noise))
+        y = sublayer(x)
+        normed: Tensor = self.norm(x + (y if noise is None else drop(y, dropout, noise)))
+        return normed
+
 
 MemoryKind = TypeVar("MemoryKind")
 
@@ -134,8 +187,10 @@ class Block(nn.Module):
         Raises:
             DataError: If the block attends to a memory and there is none.
         """
-        weights_noise, cross_noise = (
-            None if noise is None else noise.at(name) for name in ("weights", "cross weights")
+        rate = context.attention_dropout
+        dropout, cross_dropout = (
+            None if noise is None else Dropout(rate, noise.at(name))
+            for name in ("weights", "cross weights")
         )
 
         # A shape in an annotation is made anew in every call of the function around it.
@@ -154,8 +209,7 @@ class Block(nn.Module):
                 attended_lengths=lengths,
                 is_causal=context.is_causal,
                 bias=context.bias,
-                dropout=context.attention_dropout,
-                noise=weights_noise,
+                dropout=dropout,
             )
 
         def cross_attention(y: Tensor) -> Tensor:
@@ -169,8 +223,7 @@ class Block(nn.Module):
                 value,
                 lengths=lengths,
                 attended_lengths=seen.lengths,
-                dropout=context.attention_dropout,
-                noise=cross_noise,
+                dropout=cross_dropout,
             )
 
         return self._assemble(x, self_attention, cross_attention, context.dropout, noise)

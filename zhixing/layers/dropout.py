@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -30,18 +31,25 @@ class Noise:
         return int.from_bytes(digest[:8], "big") >> 1
 
 
-def drop(x: Float[Tensor, "..."], rate: float, noise: Noise | None) -> Float[Tensor, "..."]:
+class Dropout(NamedTuple):
+    """Dropout at one place: which share of the values, and whose random numbers."""
+
+    rate: float
+    noise: Noise
+
+
+def drop(x: Float[Tensor, "..."], rate: float, noise: Noise) -> Float[Tensor, "..."]:
     """Set a share of the values to zero and scale the others so that the mean stays.
 
     The rate is rounded to a multiple of 2^-16: four decisions are cut from each 64-bit number,
     which makes the random numbers cheap enough to disappear beside the matrix products.
 
-    Without a noise, the name of this place, `x` is handed on unchanged. The rate lies below 1.
+    The noise names this place; the rate lies below 1.
 
     Source:
         Srivastava et al. 2014, "Dropout", section 10 (inverted scaling).
     """
-    if noise is None or rate == 0.0:
+    if rate == 0.0:
         return x
     generator = torch.Generator(x.device).manual_seed(noise.seed())
     numbers = torch.empty((x.numel() + 3) // 4, dtype=torch.int64, device=x.device)

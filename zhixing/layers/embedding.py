@@ -5,8 +5,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from zhixing.errors import DataError
+from zhixing.layers.block import Norm
 from zhixing.layers.dropout import Noise, drop
-from zhixing.layers.norm import Norm
 from zhixing.layers.positions import Convolutional, Sinusoidal
 from zhixing.layers.ragged import Ragged, position_numbers
 
@@ -67,7 +67,8 @@ class Embedding(nn.Module):
             x = x + self._position_vectors(
                 self.positions, positions, below=max(input_ids.lengths), dtype=x.dtype
             )
-        return drop(self._with_type_and_norm(x, token_type_ids), self.dropout, noise)
+        x = self._with_type_and_norm(x, token_type_ids)
+        return x if noise is None else drop(x, self.dropout, noise)
 
     def at(
         self, ids: Int[Tensor, " N"], positions: Int[Tensor, " N"], *, below: int

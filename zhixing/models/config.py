@@ -5,10 +5,9 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args, get_origin
 
 from zhixing.errors import ConfigError
+from zhixing.layers.block import NormKind, NormPlace
 from zhixing.layers.feed_forward import ACTIVATIONS
-from zhixing.layers.norm import NormKind
 from zhixing.layers.positions import PositionKind, RotaryScalingKind, SinusoidKind
-from zhixing.layers.residual import NormPlace
 
 HeadKind = Literal["none", "classification", "vocabulary", "next_token"]
 PoolingKind = Literal["first", "mean"]

@@ -7,17 +7,16 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from zhixing.errors import ConfigError, DataError
+from zhixing.layers.block import norm_named
+from zhixing.layers.cache import DecoderState
 from zhixing.layers.dropout import Noise
 from zhixing.layers.embedding import Embedding
-from zhixing.layers.norm import norm_named
 from zhixing.layers.positions import Convolutional, Sinusoidal
 from zhixing.layers.ragged import Ragged, first_positions, last_positions, sequence_means
-from zhixing.layers.tap import Tap
+from zhixing.layers.recorder import Tap
 from zhixing.models.config import ModelConfig
-from zhixing.models.decoding import DecoderState
-from zhixing.models.heads import ClassificationHead, NextTokenHead, VocabularyHead
 from zhixing.models.initialization import initialize, initialize_module
-from zhixing.models.stack import Stack
+from zhixing.models.stack import ClassificationHead, NextTokenHead, Stack, VocabularyHead
 
 
 class Transformer(nn.Module):

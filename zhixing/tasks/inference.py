@@ -13,8 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zhixing.data.batch import Example
-from zhixing.data.loader import by_length
+from zhixing.data.batch import Example, by_length
 from zhixing.errors import ConfigError
 from zhixing.layers.kernels.packed_linear import KERNEL_ROWS, has_tiles
 from zhixing.models.packing import pack_linears, twin_of, unpack_linears

@@ -6,7 +6,7 @@ from typing import Any, overload
 
 from zhixing.data.table import checked_text
 from zhixing.data.windows import Coverage
-from zhixing.generation.degeneration import is_loop
+from zhixing.generation.rules import is_loop
 from zhixing.tasks.options import option
 from zhixing.tasks.writer import TextWriter
 

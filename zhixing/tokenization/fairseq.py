@@ -14,8 +14,13 @@ from tokenizers.models import WordLevel
 from tokenizers.processors import TemplateProcessing
 
 from zhixing.errors import TokenizerError
-from zhixing.tokenization.settings import CONFIG_FILE, read_bytes, read_object, read_text
-from zhixing.tokenization.special_tokens import SpecialTokens
+from zhixing.tokenization.settings import (
+    CONFIG_FILE,
+    SpecialTokens,
+    read_bytes,
+    read_object,
+    read_text,
+)
 from zhixing.tokenization.tokenizer import (
     Tokenizer,
     Tokens,
@@ -161,8 +166,8 @@ class FairseqTokenizer(Tokenizer):
 
 
 def reads_fairseq(folder: Path) -> bool:
-    """Tell whether a folder has fairseq's (FSMT's) vocabulary for each side, and nothing newer."""
-    return (folder / SOURCE_VOCAB_FILE).exists() and not (folder / "tokenizer.json").exists()
+    """Tell whether a folder has fairseq's (FSMT's) vocabulary for each side."""
+    return (folder / SOURCE_VOCAB_FILE).exists()
 
 
 def read_fairseq(folder: Path, *, is_target: bool) -> FairseqTokenizer:

@@ -27,12 +27,13 @@ from zhixing.tokenization.settings import (
     CONFIG_FILE,
     TOKENS_MAP_FILE,
     Settings,
+    SpecialTokens,
+    guess_special_tokens,
     read_bytes,
     read_object,
     read_settings,
     read_text,
 )
-from zhixing.tokenization.special_tokens import SpecialTokens, guess_special_tokens
 from zhixing.tokenization.tokenizer import Tokenizer
 
 TOKENIZER_FILE = "tokenizer.json"
@@ -65,20 +66,21 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         raise TokenizerError(f"{folder} is no folder; give the folder with the tokenizer's files")
     if (folder / SOURCE_MODEL).exists() or (folder / TARGET_MODEL).exists():
         return read_mapped(folder, is_target=False)
-    if reads_fairseq(folder):
+    path = folder / TOKENIZER_FILE
+    is_new = path.exists()
+    if not is_new and reads_fairseq(folder):
         return read_fairseq(folder, is_target=False)
-    if reads_many_languages(folder):
+    if not is_new and reads_many_languages(folder):
         return read_many_languages(folder)
     settings = read_settings(folder)
-    path = folder / TOKENIZER_FILE
-    if path.exists():
+    if is_new:
         backend = _read_backend(path)
         _apply_switches(backend, settings)
     else:
         backend = _read_legacy(folder, settings)
     named = settings.special
     is_stated = named != SpecialTokens() or (folder / TOKENS_MAP_FILE).exists()
-    if not (is_stated and path.exists()):
+    if not (is_stated and is_new):
         named = named.or_else(
             guess_special_tokens(lambda text: backend.token_to_id(text) is not None)
         )
@@ -93,7 +95,8 @@ def load_target_tokenizer(folder: Path) -> Tokenizer | None:
         FileError: A file cannot be read.
         TokenizerError: A file is damaged or missing.
     """
-    if reads_fairseq(folder):
+    is_new = (folder / TOKENIZER_FILE).exists()
+    if not is_new and reads_fairseq(folder):
         return read_fairseq(folder, is_target=True)
     has_two = (folder / SOURCE_MODEL).exists() or (folder / TARGET_MODEL).exists()
     return read_mapped(folder, is_target=True) if has_two else None

@@ -10,8 +10,13 @@ from tokenizers import decoders, normalizers, pre_tokenizers, processors
 from tokenizers.models import BPE, WordPiece
 
 from zhixing.errors import TokenizerError
-from zhixing.tokenization.settings import Settings, read_object, read_text
-from zhixing.tokenization.special_tokens import SpecialTokens, guess_special_tokens
+from zhixing.tokenization.settings import (
+    Settings,
+    SpecialTokens,
+    guess_special_tokens,
+    read_object,
+    read_text,
+)
 
 
 def read_word_pieces(path: Path, settings: Settings) -> Backend:

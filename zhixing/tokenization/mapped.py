@@ -14,10 +14,10 @@ from zhixing.errors import TokenizerError
 from zhixing.tokenization.settings import (
     CONFIG_FILE,
     TOKENS_MAP_FILE,
+    SpecialTokens,
     read_bytes,
     read_object,
 )
-from zhixing.tokenization.special_tokens import SpecialTokens
 from zhixing.tokenization.tokenizer import (
     Tokenizer,
     Tokens,
@@ -192,9 +192,8 @@ def read_mapped(folder: Path, *, is_target: bool) -> MappedTokenizer:
 
 
 def reads_many_languages(folder: Path) -> bool:
-    """Tell whether a folder has M2M-100's two files, and nothing newer."""
-    has_both = (folder / LANGUAGES_MODEL).exists() and (folder / VOCAB_FILE).exists()
-    return has_both and not (folder / "tokenizer.json").exists()
+    """Tell whether a folder has M2M-100's two files."""
+    return (folder / LANGUAGES_MODEL).exists() and (folder / VOCAB_FILE).exists()
 
 
 def read_many_languages(folder: Path) -> MappedTokenizer:

@@ -13,7 +13,7 @@ from tokenizers.models import WordLevel
 from tokenizers.processors import TemplateProcessing
 
 from zhixing.errors import DataError, TokenizerError
-from zhixing.tokenization.special_tokens import HUGGING_FACE_KEYS, SpecialTokens
+from zhixing.tokenization.settings import HUGGING_FACE_KEYS, SpecialTokens
 
 # Ids that no vocabulary reaches: they mark the places of the two texts in a template.
 _FIRST_ID, _SECOND_ID = 2**32 - 2, 2**32 - 1

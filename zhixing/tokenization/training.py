@@ -14,8 +14,7 @@ from tokenizers.trainers import BpeTrainer, WordPieceTrainer
 from zhixing.errors import ConfigError, DataError
 from zhixing.tokenization.legacy import separator_template
 from zhixing.tokenization.sentencepiece_model import read_sentencepiece
-from zhixing.tokenization.settings import Settings
-from zhixing.tokenization.special_tokens import SpecialTokens
+from zhixing.tokenization.settings import Settings, SpecialTokens
 from zhixing.tokenization.tokenizer import Tokenizer, refuse_surrogates
 
 Kind = Literal["wordpiece", "byte_bpe", "unigram"]

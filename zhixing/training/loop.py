@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from zhixing.data.batch import Example
-from zhixing.data.loader import epoch_batches, fill
+from zhixing.data.batch import Example, fill
+from zhixing.data.loader import epoch_batches
 from zhixing.errors import TrainingError
 from zhixing.layers.dropout import Noise
 from zhixing.layers.kernels.packed_linear import KERNEL_ROWS

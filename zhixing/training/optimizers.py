@@ -9,7 +9,7 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from zhixing.errors import ConfigError
-from zhixing.models.heads import HEAD_PREFIXES
+from zhixing.models.stack import HEAD_PREFIXES
 from zhixing.models.transformer import Transformer
 from zhixing.training.config import TrainingConfig
 

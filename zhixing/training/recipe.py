@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Literal
 from zhixing.config import Setting, override, setting, settings_of
 from zhixing.data.roles import Columns
 from zhixing.errors import ConfigError
+from zhixing.layers.block import NormPlace
 from zhixing.layers.positions import PositionKind
-from zhixing.layers.residual import NormPlace
 from zhixing.models.config import ModelConfig, PoolingKind
 from zhixing.training.config import TrainingConfig
 

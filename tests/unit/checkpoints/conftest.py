@@ -14,7 +14,7 @@ from zhixing.checkpoints.card import Card
 from zhixing.checkpoints.pretrained import Pretrained, save_pretrained
 from zhixing.models.config import ModelConfig
 from zhixing.models.transformer import build
-from zhixing.tokenization.special_tokens import SpecialTokens
+from zhixing.tokenization.settings import SpecialTokens
 from zhixing.tokenization.tokenizer import Tokenizer
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")

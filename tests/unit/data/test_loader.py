@@ -1,7 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zhixing.data.loader import by_length, epoch_batches, fill, shuffled
+from zhixing.data.batch import by_length, fill
+from zhixing.data.loader import epoch_batches, shuffled
 
 SIZES = [5, 1, 9, 3, 3, 7, 2, 8, 4, 6]
 sizes_of_rows = st.lists(st.integers(1, 40), min_size=1, max_size=60)

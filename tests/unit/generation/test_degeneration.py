@@ -1,6 +1,6 @@
 import pytest
 
-from zhixing.generation.degeneration import is_loop, is_unlike_in_length, max_target_tokens
+from zhixing.generation.rules import is_loop, is_unlike_in_length, max_target_tokens
 
 
 @pytest.mark.parametrize(

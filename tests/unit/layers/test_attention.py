@@ -16,7 +16,7 @@ from zhixing.layers.attention import (
     check_lengths,
     distances,
 )
-from zhixing.layers.dropout import Noise
+from zhixing.layers.dropout import Dropout, Noise
 from zhixing.layers.positions import LinearBias, PositionBias, RelativeBias
 
 HEADS, SIZE = 3, 4
@@ -229,8 +229,7 @@ def test_dropout_with_the_same_noise_falls_alike(
             attended_lengths=attended,
             is_causal=is_causal,
             bias=bias,
-            dropout=rate,
-            noise=noise,
+            dropout=None if noise is None else Dropout(rate, noise),
         )
 
     dropped = result(Noise(("run", 1)), 0.5)
@@ -254,7 +253,7 @@ def test_the_dropped_path_without_a_drop_equals_the_plain_one(
         "bias": bias,
     }
     # This rate rounds to zero sixty-five-thousandths, but takes the path that forms the weights.
-    dropped = attend(*batch, **settings, dropout=1e-9, noise=Noise((0,)))
+    dropped = attend(*batch, **settings, dropout=Dropout(1e-9, Noise((0,))))
     assert (dropped - attend_plainly(*batch, **settings)).abs().max() < 1e-10
 
 
@@ -262,7 +261,7 @@ def test_dropout_keeps_the_mean() -> None:
     batch = _batch((4, 6), (4, 6))
     settings = {"lengths": (4, 6), "attended_lengths": (4, 6)}
     kept = attend(*batch, **settings)
-    several = [attend(*batch, **settings, dropout=0.2, noise=Noise((i,))) for i in range(2000)]
+    several = [attend(*batch, **settings, dropout=Dropout(0.2, Noise((i,)))) for i in range(2000)]
     assert (torch.stack(several).mean(0) - kept).abs().max() < 0.06
 
 

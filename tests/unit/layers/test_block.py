@@ -7,12 +7,11 @@ import torch
 from torch import Tensor
 
 from zhixing.errors import DataError
-from zhixing.layers.block import Block, BlockConfig, StackContext, StepContext
+from zhixing.layers.block import Block, BlockConfig, NormPlace, StackContext, StepContext
 from zhixing.layers.cache import BeamMask, spare_mask
 from zhixing.layers.dropout import Noise
 from zhixing.layers.positions import LinearBias, RelativeBias, Rotary
 from zhixing.layers.ragged import Ragged, last_positions
-from zhixing.layers.residual import NormPlace
 
 SIZE, HEADS = 8, 2
 LENGTHS = (4, 7, 5)

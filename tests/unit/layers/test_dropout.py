@@ -83,9 +83,8 @@ def test_every_dtype_is_kept_and_has_the_same_mask(dtype: torch.dtype) -> None:
     assert torch.equal(dropped == 0, drop(torch.ones(64), 0.5, Noise(("dtype",))) == 0)
 
 
-def test_nothing_falls_without_a_name_or_a_rate() -> None:
+def test_nothing_falls_without_a_rate() -> None:
     x = torch.ones(5)
-    assert drop(x, 0.5, None) is x
     assert drop(x, 0.0, Noise(("here",))) is x
 
 

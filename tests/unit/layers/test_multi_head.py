@@ -6,9 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from zhixing.layers.attention import attend_plainly
-from zhixing.layers.dropout import Noise
-from zhixing.layers.multi_head import MultiHeadAttention
+from zhixing.layers.attention import MultiHeadAttention, attend_plainly
+from zhixing.layers.dropout import Dropout, Noise
 from zhixing.layers.positions import LinearBias, Rotary
 from zhixing.layers.ragged import position_numbers
 
@@ -151,8 +150,9 @@ def test_cross_attention_is_dropped_where_a_noise_is_given() -> None:
 
     def crossing(noise: Noise | None) -> Tensor:
         query, lengths = attention.project_query(_random(5)), (2, 3)
+        dropout = None if noise is None else Dropout(0.5, noise)
         return attention.attend_to(
-            query, key, value, lengths=lengths, attended_lengths=(4, 3), dropout=0.5, noise=noise
+            query, key, value, lengths=lengths, attended_lengths=(4, 3), dropout=dropout
         )
 
     assert torch.equal(crossing(Noise((1,))), crossing(Noise((1,))))

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from zhixing.layers.block import NormPlace, Residual
 from zhixing.layers.dropout import Noise, drop
-from zhixing.layers.residual import NormPlace, Residual
 
 
 def _residual(norm: NormPlace) -> Residual:

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from zhixing.errors import ConfigError
 from zhixing.layers.dropout import Noise, drop
-from zhixing.models.heads import ClassificationHead, VocabularyHead
+from zhixing.models.stack import ClassificationHead, VocabularyHead
 
 SIZE, CLASSES, VOCAB = 4, 3, 9
 X = torch.tensor([[1.0, -2.0, 0.5, 4.0], [0.0, 3.0, 3.0, -1.0]], dtype=torch.float64)

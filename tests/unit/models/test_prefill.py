@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
+from zhixing.layers.cache import DecoderState
 from zhixing.layers.ragged import Ragged
 from zhixing.models.config import ModelConfig
-from zhixing.models.decoding import DecoderState
 from zhixing.models.transformer import Transformer
 
 CONFIG = ModelConfig(

@@ -21,7 +21,7 @@ from zhixing.layers.ragged import Ragged
 from zhixing.models.config import ModelConfig
 from zhixing.models.transformer import Transformer, build
 from zhixing.tasks.sequence_to_sequence import SequenceToSequenceTask, TextFormat, generate
-from zhixing.tokenization.special_tokens import SpecialTokens
+from zhixing.tokenization.settings import SpecialTokens
 from zhixing.tokenization.tokenizer import Tokenizer
 
 WORDS = ["<pad>", "<unk>", "</s>", *"abcdefgh"]

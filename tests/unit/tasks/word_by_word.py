@@ -16,7 +16,7 @@ from zhixing.checkpoints.pretrained import Pretrained
 from zhixing.models.config import ModelConfig
 from zhixing.models.transformer import Transformer, build
 from zhixing.tasks.translation.translator import Translator
-from zhixing.tokenization.special_tokens import SpecialTokens
+from zhixing.tokenization.settings import SpecialTokens
 from zhixing.tokenization.tokenizer import Tokenizer
 
 PADDING, UNKNOWN, END = "<pad>", "<unk>", "</s>"

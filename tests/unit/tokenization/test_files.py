@@ -12,7 +12,7 @@ from tokenizers.models import BPE, Unigram, WordPiece
 
 from zhixing.errors import FileError, TokenizerError
 from zhixing.tokenization.files import load_tokenizer, save_tokenizer
-from zhixing.tokenization.special_tokens import SpecialTokens
+from zhixing.tokenization.settings import SpecialTokens
 from zhixing.tokenization.tokenizer import Tokenizer
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "##s", "café", "cafe"]

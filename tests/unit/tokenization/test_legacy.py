@@ -9,8 +9,7 @@ from tokenizers import pre_tokenizers
 
 from zhixing.errors import TokenizerError
 from zhixing.tokenization.legacy import read_byte_pairs, read_word_pieces
-from zhixing.tokenization.settings import Settings
-from zhixing.tokenization.special_tokens import SpecialTokens, from_hugging_face
+from zhixing.tokenization.settings import Settings, SpecialTokens, from_hugging_face
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "cafe", "café", "Cafe", "中", "文", "##文"]
 

@@ -11,8 +11,7 @@ from tokenizers import Tokenizer as Backend
 from zhixing.errors import TokenizerError
 from zhixing.tokenization import sentencepiece_model
 from zhixing.tokenization.sentencepiece_model import read_sentencepiece
-from zhixing.tokenization.settings import Settings
-from zhixing.tokenization.special_tokens import SpecialTokens, from_hugging_face
+from zhixing.tokenization.settings import Settings, SpecialTokens, from_hugging_face
 
 TEXTS = [
     "The cat sat on the mat, and the dog sat on the cat.",

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from zhixing.errors import FileError, TokenizerError
-from zhixing.tokenization.settings import read_object, read_settings, read_text
-from zhixing.tokenization.special_tokens import SpecialTokens
+from zhixing.tokenization.settings import SpecialTokens, read_object, read_settings, read_text
 
 
 def write(folder: Path, **files: Any) -> Path:

@@ -1,7 +1,7 @@
 import pytest
 
 from zhixing.errors import TokenizerError
-from zhixing.tokenization.special_tokens import (
+from zhixing.tokenization.settings import (
     SpecialTokens,
     from_hugging_face,
     guess_special_tokens,

@@ -8,7 +8,7 @@ from tokenizers import AddedToken, decoders, normalizers, pre_tokenizers, proces
 from tokenizers.models import BPE, WordLevel, WordPiece
 
 from zhixing.errors import DataError, TokenizerError
-from zhixing.tokenization.special_tokens import SpecialTokens
+from zhixing.tokenization.settings import SpecialTokens
 from zhixing.tokenization.tokenizer import Tokenizer, Tokens, Wrapped, refuse_surrogates
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "s", "##s", "sat", "中", "文"]

@@ -8,7 +8,7 @@ import torch
 
 from zhixing.data.batch import Example
 from zhixing.errors import ConfigError
-from zhixing.generation.degeneration import max_target_tokens
+from zhixing.generation.rules import max_target_tokens
 from zhixing.layers.ragged import Ragged
 from zhixing.tasks.inference import mixed_precision
 from zhixing.tasks.sequence_to_sequence import target_ids

@@ -8,7 +8,7 @@ from zhixing.data.batch import Example
 from zhixing.data.table import checked_text
 from zhixing.data.windows import Coverage, even_parts
 from zhixing.errors import ConfigError, DataError
-from zhixing.generation.degeneration import is_loop, is_unlike_in_length, max_target_tokens
+from zhixing.generation.rules import is_loop, is_unlike_in_length, max_target_tokens
 from zhixing.generation.selection import Hypothesis
 from zhixing.generation.settings import SearchSettings
 from zhixing.tasks.cross_attention import by_coverage

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from zhixing.layers.attention import attention_weights
-from zhixing.layers.kernels import cache_attention
-from zhixing.layers.kernels.cache_attention import attend_to_cache
+from zhixing.layers.kernels import fused_attention as fused
+from zhixing.layers.kernels.fused_attention import attend_to_cache
 
 SEQUENCES, HEADS, SIZE = 3, 2, 4
 
@@ -28,7 +28,7 @@ def plainly(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) ->
 
 @pytest.fixture(params=[True, False], ids=["products", "fused"])
 def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache_attention, "_suits_products", lambda query: request.param)
+    monkeypatch.setattr(fused, "_suits_products", lambda query: request.param)
 
 
 @pytest.mark.usefixtures("either_way")

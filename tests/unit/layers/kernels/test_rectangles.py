@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from zhixing.layers.kernels.rectangles import (
+from zhixing.layers.kernels.fused_attention import (
     SPARE_SCORES,
     Group,
     allowed_scores,

@@ -29,18 +29,21 @@ LEFT = {
 
 @dataclass(frozen=True)
 class Place:
-    """A folder with the files that a page speaks of, each with a few rows."""
+    """A folder with the files that a page speaks of, each with a few rows.
+
+    Python has the same files in a folder of its own: it writes what the commands write, too.
+    """
 
     page: str
     folder: Path
     blocks: list[tuple[str, str]] = field(default_factory=list)
 
-    def run(self, words: list[str]) -> subprocess.CompletedProcess[str]:
+    def run(self, words: list[str], where: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command where the files lie, on one thread."""
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         env = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"}
         return subprocess.run(
-            words, cwd=self.folder, env=env, capture_output=True, text=True, check=False
+            words, cwd=self.folder / where, env=env, capture_output=True, text=True, check=False
         )
 
 
@@ -56,11 +59,14 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
         "pairs.tsv": ("source\ttarget", [f"{text}\t{target}" for text, target in pairs]),
         "articles.csv": ("text,summary", [f'"{text}","{label}"' for text, label in rows]),
     }
-    for name, (header, lines) in tables.items():
-        (tmp_path / name).write_text("\n".join([header, *lines]) + "\n")
     tickets = [f'{{"text": "{text}", "intent": "{label}"}}\n' for text, label in rows]
-    (tmp_path / "tickets.jsonl").write_text("".join(tickets))
-    (tmp_path / "book.txt").write_text("A good film.\n\nA bad film, number 3.\n")
+    files = {name: "\n".join([header, *lines]) + "\n" for name, (header, lines) in tables.items()}
+    files |= {"tickets.jsonl": "".join(tickets)}
+    files |= {"book.txt": "A good film.\n\nA bad film, number 3.\n"}
+    (tmp_path / "python").mkdir()
+    for name, content in files.items():
+        for folder in (tmp_path, tmp_path / "python"):
+            (folder / name).write_text(content)
     text = (ROOT / request.param).read_text(encoding="utf-8")
     return Place(request.param, tmp_path, BLOCK.findall(text))
 
@@ -81,10 +87,7 @@ def test_every_command_and_all_python_of_a_page_do_their_work(place: Place) -> N
     assert place.blocks
     for kind, code in place.blocks:
         if kind == "python":
-            # What a page's commands have written is written again by its Python.
-            code = code.replace('out="', 'out="python/').replace('load("runs', 'load("python/runs')
-            code = code.replace('("runs', '("python/runs')
-            done = place.run([sys.executable, "-c", code])
+            done = place.run([sys.executable, "-c", code], where="python")
             assert done.returncode == 0, f"{code}\n{done.stderr}"
             continue
         for line in code.replace("\\\n", " ").splitlines():

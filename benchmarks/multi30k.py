@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.datasets import SHARED
 from benchmarks.runs import write_result
 from zhixing.workflows.evaluate import evaluate
-from zhixing.workflows.train import resume, train_model
+from zhixing.workflows.train import resume, train
 
 SETTINGS: dict[str, Any] = {
     "epochs": 30,
@@ -34,14 +34,14 @@ def trained(out: Path, threads: int) -> None:
     """Train, or go on with a training, unless it is complete."""
     folder = SHARED / "multi30k_en-fr"
     if not out.exists():
-        train_model(
+        train(
             "translate",
-            folder / "train.tsv",
+            data=folder / "train.tsv",
             validation=folder / "validation.tsv",
             model="new",
             out=out,
-            settings=SETTINGS,
             threads=threads,
+            **SETTINGS,
         )
     elif not (out / "config.json").exists():
         resume(out)

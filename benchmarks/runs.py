@@ -14,7 +14,7 @@ import torch
 
 from benchmarks.datasets import Split
 from zhixing.layers.kernels.packed_linear import has_tiles
-from zhixing.workflows.train import train_model
+from zhixing.workflows.train import train
 
 RESULTS = Path(__file__).parent / "results"
 # What is added to the name of a result, by whether the processor has tiles (AMX).
@@ -49,21 +49,21 @@ def train_ours(
     `after` is handed the model folder while it is there.
     """
     with tempfile.TemporaryDirectory() as box:
-        finished = train_model(
+        finished = train(
             "classify",
-            split.train,
+            data=split.train,
             validation=split.validation,
             out=Path(box) / "run",
             model=model,
-            settings=settings,
             threads=threads,
+            **settings,
         )
         if after is not None:
             after(Path(box) / "run")
     if finished is None or finished.report is None:
         raise SystemExit("the training was stopped")
     score = finished.report.scores["accuracy"]
-    baseline = finished.baseline
+    baseline = finished.report.baseline
     return {
         "accuracy": score.value,
         "interval": [score.interval.low, score.interval.high],

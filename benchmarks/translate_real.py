@@ -29,7 +29,7 @@ from zhixing.data.readers import read_table
 from zhixing.data.roles import PAIRS
 from zhixing.metrics.bleu import text_scores
 from zhixing.models.quantization import dequantize
-from zhixing.tasks.text_format import text_format_of
+from zhixing.tasks.sequence_to_sequence import text_format_of
 from zhixing.tasks.translation.result import TranslateOptions
 from zhixing.tasks.translation.translator import Translator
 

@@ -41,8 +41,7 @@ from zhixing.data.batch import Example, Window
 from zhixing.generation.settings import read_settings
 from zhixing.models.quantization import quantize
 from zhixing.tasks.inference import inference_model
-from zhixing.tasks.sequence_to_sequence import SequenceToSequenceTask, generate
-from zhixing.tasks.text_format import TextFormat
+from zhixing.tasks.sequence_to_sequence import SequenceToSequenceTask, TextFormat, generate
 
 VOCAB, READ, WRITTEN = 59514, 20, 25
 WAYS = {"greedy": 1, "beam 4": 4}

@@ -30,7 +30,7 @@ from benchmarks.runs import write_result
 from zhixing.data.readers import read_table
 from zhixing.data.roles import PAIRS
 from zhixing.layers.kernels.packed_linear import has_tiles
-from zhixing.workflows.train import train_model
+from zhixing.workflows.train import train
 
 STEPS, WARMUP = 60, 15
 CONTESTANTS = ("zhixing", "zhixing float32", "Seq2SeqTrainer float32", "Seq2SeqTrainer bfloat16")
@@ -51,7 +51,7 @@ def ours(folder: Path, precision: str) -> float:
         "validation_fraction": 0,
         "snapshot_minutes": 0,
     }
-    train_model("translate", data / "train.tsv", model="new", out=folder, settings=settings)
+    train("translate", data=data / "train.tsv", model="new", out=folder, **settings)
     events = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     steps = [event for event in events if event["event"] == "step"][WARMUP:]
     return sum(step["tokens"] for step in steps) / sum(step["seconds"] for step in steps)

@@ -18,12 +18,11 @@ if TYPE_CHECKING:
     from zhixing.tasks.translation.result import TranslateOptions
     from zhixing.tasks.translation.translator import Translator
     from zhixing.version import __version__
-    from zhixing.workflows.api import train
     from zhixing.workflows.check import check
     from zhixing.workflows.evaluate import evaluate
     from zhixing.workflows.load import load
     from zhixing.workflows.quantize import quantize_model as quantize
-    from zhixing.workflows.train import resume
+    from zhixing.workflows.train import resume, train
 
 
 _MODULES = {
@@ -44,7 +43,7 @@ _MODULES = {
     "quantize": ("zhixing.workflows.quantize", "quantize_model"),
     "resume": ("zhixing.workflows.train", "resume"),
     "score_pairs": ("zhixing.tasks.scoring", "score_pairs"),
-    "train": ("zhixing.workflows.api", "train"),
+    "train": ("zhixing.workflows.train", "train"),
     "variants": ("zhixing.tasks.translation.alternatives", "variants"),
 }
 

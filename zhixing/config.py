@@ -121,7 +121,7 @@ def override(base: Settings, values: Mapping[str, Any]) -> Settings:
         >>> override(TrainingConfig(), {"epochs": "2"}).epochs
         2.0
     """
-    flat = _flattened(values)
+    flat = flattened(values)
     known = keys_of(base)
     unknown = [_unknown(key, known) for key in flat if key not in known]
     if unknown:
@@ -173,11 +173,12 @@ def parse_pairs(pairs: Sequence[str]) -> dict[str, str]:
     return values
 
 
-def _flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Name the values of sections as `section.name`."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, Mapping):
-            flat |= _flattened(value, f"{prefix}{key}.")
+            flat |= flattened(value, f"{prefix}{key}.")
         else:
             flat[prefix + key] = value
     return flat

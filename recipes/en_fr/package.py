@@ -12,20 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import zhixing
 from zhixing.checkpoints.files import read_tensors
-from zhixing.checkpoints.fingerprint import model_hash
 from zhixing.checkpoints.pretrained import Pretrained, load_pretrained, save_pretrained
 from zhixing.data.readers import read_table
 from zhixing.data.roles import PAIRS
-from zhixing.evaluation.claims import Origin
-from zhixing.jobs.registry import job_named
-from zhixing.jobs.sequence_to_sequence.report import TextReport, evaluate_texts
+from zhixing.jobs.registry import learn_of, use_of
 from zhixing.models.quantization import quantize
-from zhixing.tasks.translation.translator import Translator
 from zhixing.training.run_plan import RunPlan, read_plan
-from zhixing.workflows.quantize import compare_texts
-from zhixing.workflows.train import BEST
+from zhixing.workflows.train import BEST_WEIGHTS
 
 DOMAINS = {"everyday sentences": "tatoeba_en-fr", "software documentation": "techdocs_en-fr"}
 
@@ -38,32 +32,22 @@ def best_of(run: Path) -> tuple[Pretrained, RunPlan, dict[str, Any]]:
     best = [e for e in events if e["event"] == "evaluation" and e["is_best"]][-1]
     if (run / "config.json").exists():
         return load_pretrained(run), plan, best
-    job = job_named(plan.task)
-    prepared = job.prepare(plan, job.read(plan.data, plan.validation, plan.recipe.data))
+    learner = learn_of(plan.task)
+    tables = learner.read(plan.data, plan.validation, plan.recipe.data)
+    prepared = learner.prepare(plan, tables)
     model = prepared.pretrained.model
-    missing, unknown = model.load_state_dict(read_tensors(run / BEST), strict=False)
+    missing, unknown = model.load_state_dict(read_tensors(run / BEST_WEIGHTS), strict=False)
     tied = {name for name, _ in model.named_parameters(remove_duplicate=False)} - {
         name for name, _ in model.named_parameters()
     }
     if unknown or set(missing) - tied:
-        sys.exit(f"{run / BEST} does not hold the weights of the model that {run} trains")
+        sys.exit(f"{run / BEST_WEIGHTS} does not hold the weights of the model that {run} trains")
     return prepared.pretrained, plan, best
 
 
-def scored(pretrained: Pretrained, data: Path) -> TextReport:
-    """Translate a validation set as a person would, and score it."""
-    table = read_table(data, roles=PAIRS)
-    translator = Translator(pretrained)
-    found = translator.translate(table.texts)
-    origin = Origin(table.fingerprint(), model_hash(pretrained.model), __version__)
-    return evaluate_texts(
-        table.texts,
-        [one.text for one in found],
-        table.targets or [],
-        rows=table.rows,
-        cut=sum("cut" in one.flags for one in found),
-        origin=origin,
-    )
+def opened(pretrained: Pretrained) -> Any:
+    """Open a model as it is used and scored."""
+    return use_of("translate").open(pretrained, device="cpu", precision="float32")
 
 
 def main(run: Path, data: Path, out: Path) -> None:
@@ -71,13 +55,13 @@ def main(run: Path, data: Path, out: Path) -> None:
     before, plan, best = best_of(run)
     after = best_of(run)[0]
     quantize(after.model)
-    moved = {
-        name: compare_texts(before, after, str(data / folder / "validation.tsv"), zhixing.Columns())
+    first, second = opened(before), opened(after)
+    tables = {
+        name: read_table(data / folder / "validation.tsv", roles=PAIRS)
         for name, folder in DOMAINS.items()
     }
-    reports = {
-        name: scored(after, data / folder / "validation.tsv") for name, folder in DOMAINS.items()
-    }
+    moved = {name: first.agreement(second, table) for name, table in tables.items()}
+    reports = {name: second.score(table) for name, table in tables.items()}
     recipe = plan.recipe.to_dict()
     card = replace(
         after.card,
@@ -89,17 +73,7 @@ def main(run: Path, data: Path, out: Path) -> None:
             "epoch": best["epoch"],
             "version": __version__,
         },
-        scores={
-            name: {
-                **{
-                    key: {"value": c.value, "low": c.interval.low, "high": c.interval.high}
-                    for key, c in report.scores.items()
-                },
-                "sacrebleu": report.bleu_signature,
-                "signature": report.signature,
-            }
-            for name, report in reports.items()
-        },
+        scores={name: report.kept() for name, report in reports.items()},
         quantization={name: report.to_dict() for name, report in moved.items()},
     )
     save_pretrained(replace(after, card=card), out, overwrite=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import zhixing
+from zhixing.jobs.registry import JOBS
 
 ROOT = Path(zhixing.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
@@ -128,14 +129,15 @@ def test_an_unknown_public_name_is_an_attribute_error():
         _ = zhixing.tarin
 
 
-def modules_after(code: str) -> set[str]:
+def modules_after(code: str, *, full: bool = False) -> set[str]:
     done = subprocess.run(
         [sys.executable, "-c", f"import sys; {code}; print(*sys.modules)"],
         capture_output=True,
         text=True,
         check=True,
     )
-    return {name.split(".")[0] for name in done.stdout.split()}
+    names = done.stdout.split()
+    return set(names) if full else {name.split(".")[0] for name in names}
 
 
 def test_importing_the_package_imports_nothing_but_the_standard_library():
@@ -161,3 +163,57 @@ def test_the_help_imports_nothing_heavier_than_typer_and_rich():
     names = {name.split(".")[0] for name in done.stdout.split()}
     assert "typer" in names
     assert not names & {"torch", "numpy", "polars", "tokenizers"}
+
+
+# Commands of one task, or of translators alone, may name it.
+OWN_COMMANDS = {"translate.py", "score.py", "shortlist.py"}
+SHARED = [
+    path
+    for path in FILES
+    if part_of(path) in ("workflows", "cli", "training", "evaluation", "data")
+    and path.name not in OWN_COMMANDS
+]
+
+
+@pytest.mark.parametrize("path", SHARED, ids=lambda p: str(p.relative_to(ROOT)))
+def test_no_workflow_and_no_shared_command_names_a_task(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    named = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    assert not named & set(JOBS), f"{path} names {named & set(JOBS)}"
+    classes = {"Classifier", "Translator", "Summarizer", "ClassificationReport", "TextReport"}
+    classes |= {"ClassificationTask", "SequenceToSequenceTask"}
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    assert not used & classes, f"{path} uses {used & classes}"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            package = node.module.split(".")
+            if package[:2] == ["zhixing", "jobs"]:
+                assert package[2] in FLOOR, node.module
+
+
+FLOOR = {"learn", "pages", "reading", "registry", "report", "use"}
+
+
+@pytest.mark.parametrize("task", list(JOBS))
+def test_the_half_that_uses_imports_nothing_that_learns_reads_tables_or_draws(task):
+    names = modules_after(f"import {JOBS[task].use.partition(':')[0]}", full=True)
+    unwanted = ("zhixing.training", "zhixing.data.readers", "zhixing.pages", "zhixing.workflows")
+    assert not {name for name in names if name.startswith(unwanted)}
+
+
+def test_using_a_model_touches_no_table_reader_terminal_or_score_library():
+    code = "import zhixing as zx; zx.load('en-fr')('Good morning.')"
+    assert not modules_after(code) & {"polars", "sacrebleu", "rich", "typer"}
+
+
+def test_no_function_has_more_than_eight_parameters_but_the_public_train_and_evaluate():
+    many = set()
+    for path in FILES:
+        if part_of(path) == "cli":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                taken = [a.arg for a in (*node.args.args, *node.args.kwonlyargs)]
+                if len([name for name in taken if name not in ("self", "cls")]) > 8:
+                    many.add(node.name)
+    assert many == {"train", "evaluate"}

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from training_runs import train_model
 
 from zhixing.config import parse_pairs, read_recipe
 from zhixing.errors import CheckpointError, ConfigError, DataError, FileError, TrainingError
 from zhixing.training.events import Event, Saved, Stepped
 from zhixing.training.recipe import Recipe
 from zhixing.workflows.load import load
-from zhixing.workflows.train import resume, train_model
+from zhixing.workflows.train import resume
 
 COMMAND = [sys.executable, "-c", "from zhixing.cli.main import main; main()"]
 ROWS = [

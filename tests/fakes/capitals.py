@@ -9,12 +9,11 @@ from zhixing.data.batch import lay_out
 from zhixing.data.roles import LABEL, TEXT, WEIGHT
 from zhixing.data.windows import Coverage
 from zhixing.jobs.learn import Learner
-from zhixing.jobs.reading import ReadingModel
 from zhixing.jobs.report import Agreement, mean_report
 from zhixing.jobs.use import Use
-from zhixing.tasks.batching import logits_of
+from zhixing.tasks.inference import logits_of
 from zhixing.tasks.task import Loss
-from zhixing.tasks.text_reading import TextReader
+from zhixing.tasks.text_reading import ReadingModel, TextReader
 from zhixing.version import __version__
 
 SHARE = replace(LABEL, kind="number")

@@ -37,7 +37,7 @@ import zhixing.workflows.train as workflow
 from zhixing.training.events import Stepped
 
 out, rows, settings = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
-rank, losses, inner = os.environ.get("RANK", "alone"), [], workflow.train
+rank, losses, inner = os.environ.get("RANK", "alone"), [], workflow.training_steps
 
 def train(run, *, start=None):
     yield from inner(run, start=start)
@@ -51,9 +51,9 @@ def watch(event):
     if isinstance(event, Stepped):
         losses.append(event.loss)
 
-workflow.train = train
-workflow.train_model(
-    "classify", rows, out=out, model="new", settings=settings, threads=1, watch=watch
+workflow.training_steps = train
+workflow.train(
+    "classify", data=rows, out=out, model="new", threads=1, watch=watch, **settings
 )
 """
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from zhixing.tasks.batching import Precision as PrecisionName
+from zhixing.tasks.inference import Precision as PrecisionName
 
 ROWS = "CSV, TSV, JSONL, Parquet or text; a pattern; or - for standard input."
 Data = Annotated[str, typer.Option("--data", help=ROWS)]

@@ -22,11 +22,12 @@ from zhixing.cli.options import (
 from zhixing.cli.printing import print_json
 from zhixing.cli.settings import print_settings
 from zhixing.cli.watching import Watcher, end_stopped, print_finished
-from zhixing.config import parse_pairs, read_recipe
+from zhixing.config import flattened, parse_pairs, read_recipe
 from zhixing.errors import ConfigError
 from zhixing.jobs.registry import JOBS
+from zhixing.tasks.inference import use_threads
 from zhixing.workflows.folds import cross_validate
-from zhixing.workflows.train import train_model
+from zhixing.workflows.train import train as train_model
 
 app = typer.Typer(add_completion=False)
 Given = TypeVar("Given")
@@ -77,23 +78,19 @@ def train(
     columns = _columns(text=text, pair=pair, label=label, target=target, weight=weight)
     values = read_recipe(recipe) if recipe else {}
     values |= parse_pairs([*columns, *(settings or [])])
-    alike: dict[str, Any] = {
-        "model": model,
-        "settings": values,
-        "device": device,
-        "threads": threads,
-    }
+    alike: dict[str, Any] = {"model": model, "device": device}
     spread = None
     with Watcher(is_quiet=as_json) as watcher:
         alike |= {"watch": watcher, "should_stop": watcher.should_stop}
         if folds:
             check_free_to_write(out, overwrite=overwrite)
             _refuse_standard_input(data)
-            spread = cross_validate(task, data, num_folds=folds, **alike)
+            use_threads(threads)
+            spread = cross_validate(task, data, num_folds=folds, settings=values, **alike)
             watcher(f"{folds} folds: {spread.sentence()}")
-        finished = train_model(
-            task, data, out=out, validation=validation, overwrite=overwrite, **alike
-        )
+        alike |= {"validation": validation, "threads": threads, "overwrite": overwrite}
+        # A section such as [data] of a recipe would be taken for an argument of the same name.
+        finished = train_model(task, data=data, out=out, **alike, **flattened(values))
     if finished is None:
         end_stopped(out, is_stopped=watcher.is_stopped)
     elif as_json:

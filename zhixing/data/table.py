@@ -187,3 +187,29 @@ def concatenate(tables: Sequence[Table]) -> Table:
 
 def _label_order(label: str) -> tuple[int, int, str]:
     return (0, int(label), label) if are_numbers([label]) else (1, 0, label)
+
+
+def unlabelled_table(texts: list[str], pairs: list[str] | None) -> Table:
+    """Make an unlabelled table of texts in memory."""
+    if pairs is not None and len(pairs) != len(texts):
+        raise DataError(f"there are {len(texts)} texts but {len(pairs)} pairs; give one a text")
+    cells = {"text": texts} if pairs is None else {"text": texts, "pair": pairs}
+    return Table(cells, list(range(1, len(texts) + 1)))
+
+
+def checked_text(value: object, name: str) -> str:
+    """Give a text that is one.
+
+    Raises:
+        DataError: If it is not a string, or holds half of a surrogate pair.
+    """
+    if not isinstance(value, str):
+        raise DataError(f"{name} holds a {type(value).__name__}; every text has to be a string")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"{name} holds {value[error.start]!r} at character {error.start}, half of a surrogate "
+            f"pair, which no UTF-8 text has; decode the text with the encoding that it was in"
+        ) from error
+    return value

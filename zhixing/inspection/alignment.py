@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zhixing.tasks.batching import in_order
 from zhixing.tasks.cross_attention import cross_attention
+from zhixing.tasks.inference import in_order
 from zhixing.tasks.scoring import forced_examples
 from zhixing.tasks.translation.translator import Translator
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from zhixing.data.table import unlabelled_table
 from zhixing.inspection.attention import attention_of, rollout
 from zhixing.jobs.report import Report
 from zhixing.pages.bars import Bar, bar_chart
@@ -10,7 +11,6 @@ from zhixing.pages.heat_map import HeatMap, heat_map, heat_maps
 from zhixing.pages.html import Html, paragraph
 from zhixing.pages.page import Section
 from zhixing.pages.tables import code_block
-from zhixing.tasks.inference import unlabelled_table
 
 # So many tokens are drawn.
 MAX_TOKENS_DRAWN = 64

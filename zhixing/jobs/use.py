@@ -8,6 +8,7 @@ from zhixing.checkpoints.card import Card
 from zhixing.checkpoints.pretrained import Pretrained
 from zhixing.data.roles import TEXT, Role
 from zhixing.data.table import Table
+from zhixing.jobs.registry import imported
 from zhixing.jobs.report import Agreement, Line, Report
 from zhixing.models.transformer import Transformer
 
@@ -39,9 +40,6 @@ class Opened(Protocol):
     def agreement(self, other: Any, table: Table) -> Agreement:
         """Say how far another model's answers are from this one's."""
 
-    def sections(self, text: str, pair: str | None) -> list[Any]:
-        """Give the sections of a page that looks inside while the model reads a text."""
-
 
 @dataclass(frozen=True)
 class NoOptions:
@@ -57,6 +55,7 @@ class Use:
         kinds: Endings of the files that answers can be written to; the first for a terminal.
         rows_at_a_time: Rows that are answered together.
         precision: On the command line, unless another one is asked for.
+        pages: What makes the sections of its page for `inspect`, as `module:attribute`.
     """
 
     options: type = NoOptions
@@ -64,6 +63,7 @@ class Use:
     kinds: tuple[str, ...] = (".jsonl",)
     rows_at_a_time: int = 2048
     precision: str = "float32"
+    pages: str = "zhixing.jobs.pages:attention_sections"
 
     def open(self, pretrained: Pretrained, *, device: str, precision: Any) -> Any:
         """Open a loaded folder as an object that answers: an `Opened`."""
@@ -90,6 +90,10 @@ class Use:
         """Say a result in lines of a terminal."""
         values = ", ".join(f"{name} {value}" for name, value in result.to_dict().items())
         return [(values, "")]
+
+    def sections(self, model: Any, text: str, pair: str | None) -> list[Any]:
+        """Give the sections of a page that looks inside while an opened model reads a text."""
+        return imported(self.pages)(model, text, pair)
 
     def next_words(self, pretrained: Pretrained) -> str:
         """Give words of a command that tries a model which was just trained."""

@@ -25,7 +25,7 @@ from zhixing.metrics.accuracy import (
     multilabel_scores,
 )
 from zhixing.models.transformer import Transformer
-from zhixing.tasks.batching import logits_of
+from zhixing.tasks.inference import logits_of
 from zhixing.tasks.task import Loss
 from zhixing.tasks.text_reading import TextReader
 from zhixing.tokenization.tokenizer import Tokenizer

@@ -13,7 +13,7 @@ from zhixing.errors import DataError
 from zhixing.generation.selection import Hypothesis
 from zhixing.layers.recorder import recording
 from zhixing.models.transformer import Transformer
-from zhixing.tasks.batching import in_order
+from zhixing.tasks.inference import in_order
 from zhixing.tasks.sequence_to_sequence import SequenceToSequenceTask, target_of
 
 # An attention of nothing at all would have no logarithm.

@@ -8,7 +8,7 @@ import torch
 
 from zhixing.data.batch import Example
 from zhixing.errors import DataError
-from zhixing.tasks.batching import in_order
+from zhixing.tasks.inference import in_order
 from zhixing.tasks.sequence_to_sequence import SequenceToSequenceTask, target_ids, target_of
 from zhixing.tasks.writer import TextWriter
 

@@ -1,27 +1,28 @@
 """Sequence-to-sequence: translation, summarization; one text in, one text out."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy
 import torch
 from jaxtyping import Int32
 from numpy import ndarray
 
+from zhixing.checkpoints.pretrained import Pretrained
 from zhixing.data.batch import Batch, Example, Window, filled_up, joined_ids, lay_out
 from zhixing.data.table import Table
 from zhixing.errors import DataError
 from zhixing.generation.search import search
 from zhixing.generation.selection import Hypothesis
-from zhixing.generation.settings import SearchSettings
+from zhixing.generation.settings import SearchSettings, read_settings
 from zhixing.generation.shortlist import Shortlist, search_within
 from zhixing.layers.dropout import Noise
 from zhixing.layers.kernels.cross_entropy import vocabulary_loss
 from zhixing.layers.ragged import Ragged, starts
 from zhixing.models.transformer import Transformer
-from zhixing.tasks.batching import in_order
+from zhixing.tasks.inference import in_order
 from zhixing.tasks.task import Loss
-from zhixing.tasks.text_format import TextFormat
+from zhixing.tokenization.tokenizer import Tokenizer
 
 # A pair with more tokens than this on one side is no sentence, and would cost more than it tells.
 LONGEST = 1024
@@ -32,6 +33,48 @@ CPU_TOKENS, MOST_CPU_TOKENS = 2048, 8192
 # A small model's step is soon done, and more sentences share its cost: as many as this cache holds.
 CACHE_BYTES = 32 << 20
 ACCELERATOR_TOKENS = 16384
+
+
+@dataclass(frozen=True)
+class TextFormat:
+    """Hold the tokenizers of both sides and the special tokens around source and target.
+
+    Attributes:
+        source: Tokenizer of what is read.
+        target: Tokenizer of what is written.
+        settings: How it searches, unless told otherwise.
+        before: Tokens that stand before every text that is read (T5's task, a language's code).
+        first: Tokens with which everything that is written begins (a language's code).
+        reads: Instead of the first token around a text that is read, the second: another language.
+    """
+
+    source: Tokenizer
+    target: Tokenizer
+    settings: SearchSettings
+    before: tuple[int, ...] = ()
+    first: tuple[int, ...] = ()
+    reads: tuple[int, int] | None = None
+
+    @property
+    def end_id(self) -> int:
+        """Give the token that ends what is written."""
+        return self.settings.end_ids[0]
+
+    def text(self, ids: Sequence[int]) -> str:
+        """Give the text of tokens that were written."""
+        return self.target.decode(ids).strip()
+
+
+def text_format_of(pretrained: Pretrained) -> TextFormat:
+    """Tell how a model reads and writes, by what its folder says.
+
+    Raises:
+        ConfigError: If the folder does not say how to start and end.
+    """
+    settings = read_settings(pretrained.values, pretrained.generation)
+    first = () if settings.forced_first_id is None else (settings.forced_first_id,)
+    target = pretrained.target_tokenizer or pretrained.tokenizer
+    return TextFormat(pretrained.tokenizer, target, settings, first=first)
 
 
 class SequenceToSequenceTask:
@@ -202,6 +245,32 @@ class SequenceToSequenceTask:
         return Ragged(values, outputs.lengths)
 
 
+@dataclass(frozen=True)
+class Constraints:
+    """What results have to begin with and may hold, beyond what a search's settings say.
+
+    Attributes:
+        prefixes: How each result has to begin; none to leave it to the model.
+        max_target_tokens: How long a result may become, by the tokens of the longest example
+            beside it.
+        shortlist: Which tokens may be written about which; None for all about all.
+    """
+
+    prefixes: Sequence[Sequence[int]] = ()
+    max_target_tokens: Callable[[int], int] | None = None
+    shortlist: Shortlist | None = None
+
+    def limited(self, settings: SearchSettings, longest: int, room: int | None) -> SearchSettings:
+        """Bound the length of results by that of what is read, and by the model's positions."""
+        limits = [settings.max_new_tokens]
+        limits += [] if self.max_target_tokens is None else [self.max_target_tokens(longest)]
+        limits += [] if room is None else [room]
+        most = min(limits)
+        return settings.changed(
+            max_new_tokens=most, min_new_tokens=min(settings.min_new_tokens, most)
+        )
+
+
 def generate(
     model: Transformer,
     task: SequenceToSequenceTask,
@@ -210,9 +279,7 @@ def generate(
     *,
     device: torch.device,
     precision: str = "float32",
-    prefixes: Sequence[Sequence[int]] = (),
-    max_target_tokens: Callable[[int], int] | None = None,
-    shortlist: Shortlist | None = None,
+    constraints: Constraints = Constraints(),
 ) -> list[list[Hypothesis]]:
     """Write about all examples.
 
@@ -223,10 +290,7 @@ def generate(
         settings: How to search.
         device: Where to compute.
         precision: Of the matrix products.
-        prefixes: How each result has to begin; none to leave it to the model.
-        max_target_tokens: How long a result may become, by the tokens of the longest example
-            beside it.
-        shortlist: Which tokens may be written about which; None for all about all.
+        constraints: What results have to begin with and may hold.
 
     Returns:
         For each example its best hypotheses, in the order of the examples.
@@ -236,17 +300,13 @@ def generate(
         inputs = Ragged.of(
             torch.from_numpy(examples[row].windows[0].input_ids.astype(numpy.int64)) for row in rows
         )
-        limited = settings
-        if max_target_tokens is not None:
-            most = max_target_tokens(max(inputs.lengths))
-            limited = settings.changed(max_new_tokens=min(settings.max_new_tokens, most))
-        begun = [
-            task.text_format.first + tuple(prefixes[row]) if prefixes else task.text_format.first
-            for row in rows
-        ]
+        room = model.config.max_positions
+        limited = constraints.limited(settings, max(inputs.lengths), room)
+        first, prefixes = task.text_format.first, constraints.prefixes
+        begun = [first + tuple(prefixes[row]) if prefixes else first for row in rows]
         placed = inputs.to(device)
-        if shortlist is not None:
-            ids = shortlist.ids_for(inputs.values)
+        if constraints.shortlist is not None:
+            ids = constraints.shortlist.ids_for(inputs.values)
             return search_within(model, placed, limited, ids, prefixes=begun, device=device)
         return search(model, placed, limited, sequences=len(rows), prefixes=begun, device=device)
 

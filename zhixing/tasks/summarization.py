@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, overload
 
+from zhixing.data.table import checked_text
 from zhixing.data.windows import Coverage
 from zhixing.generation.degeneration import is_loop
-from zhixing.tasks.inference import checked_text
 from zhixing.tasks.options import option
 from zhixing.tasks.writer import TextWriter
 

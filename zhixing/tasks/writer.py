@@ -9,10 +9,13 @@ from zhixing.errors import ConfigError
 from zhixing.generation.selection import Hypothesis
 from zhixing.generation.settings import SearchSettings
 from zhixing.generation.shortlist import Shortlist
-from zhixing.tasks.batching import resolved
-from zhixing.tasks.inference import inference_model, usable_device
-from zhixing.tasks.sequence_to_sequence import SequenceToSequenceTask, generate
-from zhixing.tasks.text_format import text_format_of
+from zhixing.tasks.inference import inference_model, resolved, usable_device
+from zhixing.tasks.sequence_to_sequence import (
+    Constraints,
+    SequenceToSequenceTask,
+    generate,
+    text_format_of,
+)
 
 
 class TextWriter:
@@ -71,7 +74,5 @@ class TextWriter:
             settings,
             device=self.device,
             precision=self.products,
-            prefixes=prefixes,
-            max_target_tokens=max_target_tokens,
-            shortlist=self.shortlist,
+            constraints=Constraints(prefixes, max_target_tokens, self.shortlist),
         )

@@ -15,7 +15,7 @@ from zhixing.errors import TrainingError
 from zhixing.layers.dropout import Noise
 from zhixing.layers.kernels.packed_linear import KERNEL_ROWS
 from zhixing.models.transformer import Transformer
-from zhixing.tasks.batching import mixed_precision, resolved
+from zhixing.tasks.inference import mixed_precision, resolved
 from zhixing.tasks.task import Task
 from zhixing.training.averaging import WeightMean, marks
 from zhixing.training.config import TrainingConfig

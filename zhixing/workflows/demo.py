@@ -14,7 +14,7 @@ from zhixing.workflows.evaluate import evaluate
 from zhixing.workflows.finishing import Finished
 from zhixing.workflows.inspect import inspect
 from zhixing.workflows.load import load
-from zhixing.workflows.train import Watch, train_model
+from zhixing.workflows.train import Watch, train
 
 
 @dataclass(frozen=True)
@@ -62,15 +62,15 @@ def demonstrate(
             played.append(Played(task, act, [(act.text, load(act.model)(act.text))]))
             continue
         with as_file(files("zhixing.resources") / act.data) as folder:
-            finished = train_model(
+            finished = train(
                 task,
-                folder / "train.tsv",
+                data=folder / "train.tsv",
                 model=act.model,
                 out=out,
-                settings=act.settings,
                 overwrite=overwrite,
                 watch=watch,
                 should_stop=should_stop,
+                **act.settings,
             )
             if finished is None:
                 return None

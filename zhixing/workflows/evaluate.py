@@ -8,7 +8,7 @@ from zhixing.data.roles import Columns
 from zhixing.errors import ConfigError, FileError
 from zhixing.jobs.registry import task_of, use_of
 from zhixing.jobs.report import Report
-from zhixing.tasks.batching import Precision
+from zhixing.tasks.inference import Precision
 from zhixing.workflows.load import load, load_for
 from zhixing.workflows.report import evaluation_page
 

@@ -13,7 +13,6 @@ import torch
 from zhixing.data.splits import folds
 from zhixing.errors import ConfigError, TrainingError
 from zhixing.jobs.registry import learn_of
-from zhixing.tasks.inference import use_threads
 from zhixing.training.run_plan import RunPlan
 from zhixing.workflows.train import Watch, run_plan
 
@@ -44,7 +43,6 @@ def cross_validate(
     model: str = "minilm",
     settings: Mapping[str, Any] | None = None,
     device: str = "cpu",
-    threads: int = 0,
     watch: Watch | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Spread:
@@ -57,7 +55,6 @@ def cross_validate(
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ConfigError("folds are trained by one process; run them without torchrun")
     learner = learn_of(task)
-    use_threads(threads)
     recipe = learner.recipe_with(model, settings or {})
     table, _ = learner.read(data, None, recipe.data)
     recipe = replace(recipe, training=replace(recipe.training, snapshot_minutes=0.0))
@@ -68,7 +65,7 @@ def cross_validate(
         model=model,
         recipe=recipe,
         device=device,
-        threads=threads or torch.get_num_threads(),
+        threads=torch.get_num_threads(),
     )
     scores: list[float] = []
     metric = ""

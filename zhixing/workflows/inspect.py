@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from zhixing.checkpoints.files import write_text
+from zhixing.jobs.registry import task_of, use_of
 from zhixing.jobs.use import Opened
 from zhixing.pages.page import render_page
 
@@ -13,6 +14,7 @@ def inspect(model: Opened, text: str, out: str | Path, *, pair: str | None = Non
     Raises:
         FileError: If the page cannot be written.
     """
-    page = render_page("Attention", " ".join(text.split())[:80], model.sections(text, pair))
+    sections = use_of(task_of(model.pretrained)).sections(model, text, pair)
+    page = render_page("Attention", " ".join(text.split())[:80], sections)
     write_text(Path(out), page)
     return Path(out)

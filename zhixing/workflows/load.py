@@ -7,8 +7,7 @@ from zhixing.checkpoints.builtin import locate
 from zhixing.checkpoints.pretrained import load_pretrained
 from zhixing.errors import ConfigError
 from zhixing.jobs.registry import JOBS, task_of, use_of
-from zhixing.tasks.batching import Precision
-from zhixing.tasks.inference import use_threads
+from zhixing.tasks.inference import Precision, use_threads
 
 
 def load(

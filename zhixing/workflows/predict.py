@@ -16,7 +16,7 @@ from zhixing.data.table import Table
 from zhixing.errors import ConfigError, FileError, ZhixingError
 from zhixing.jobs.registry import task_of, use_of
 from zhixing.jobs.use import Opened
-from zhixing.tasks.batching import give_back_memory
+from zhixing.tasks.inference import give_back_memory
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import torch
 
 from zhixing.errors import ConfigError, FileError, TrainingError
 from zhixing.layers.dropout import Noise
-from zhixing.tasks.batching import mixed_precision, resolved
+from zhixing.tasks.inference import mixed_precision, resolved
 from zhixing.training.loop import Run
 from zhixing.training.optimizers import count
 

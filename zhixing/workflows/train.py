@@ -25,11 +25,11 @@ from zhixing.errors import CheckpointError, ConfigError
 from zhixing.jobs.learn import Prepared, Tables
 from zhixing.jobs.registry import learn_of
 from zhixing.models.adapters import merge_adapters
-from zhixing.tasks.batching import resolved
-from zhixing.tasks.inference import usable_device, use_threads
+from zhixing.tasks.inference import resolved, usable_device, use_threads
 from zhixing.training.distributed import Ranks, joined_ranks
 from zhixing.training.events import Ended, Event
-from zhixing.training.loop import Run, train
+from zhixing.training.loop import Run
+from zhixing.training.loop import train as training_steps
 from zhixing.training.run_plan import RunPlan, check_hashes, read_plan, write_plan
 from zhixing.training.snapshot import Snapshot, Snapshots, differences
 from zhixing.workflows.finishing import WRITING_PREFIX, Finished, finish
@@ -41,21 +41,24 @@ BEST_WEIGHTS = "best.safetensors"
 SNAPSHOTS = "snapshots"
 
 
-def train_model(
+def train(
     task: str,
-    data: object,
     *,
+    data: object,
     out: str | Path,
     model: str = "minilm",
     validation: object = None,
-    settings: Mapping[str, Any] | None = None,
     device: str = "cpu",
     threads: int = 0,
     overwrite: bool = False,
     watch: Watch | None = None,
     should_stop: Callable[[], bool] = lambda: False,
+    **settings: Any,
 ) -> Finished | None:
     """Train a model on rows with targets and leave a model folder, its record and a report.
+
+    This is the one function that takes open keyword arguments: an unknown one is refused with the
+    nearest known name.
 
     Args:
         task: Such as "classify" or "translate"; see `jobs.registry`.
@@ -63,19 +66,24 @@ def train_model(
         out: The run's folder, which becomes the model's.
         model: A model folder, a built-in name, or "new" to learn from nothing.
         validation: Rows to score on; a part is split off if none are given.
-        settings: Changes of the recipe by name, see `Recipe`.
         device: cpu, cuda, cuda:N or mps.
         threads: For computing; 0 leaves what torch chose.
         overwrite: Replace what is in `out`.
         watch: Is told every event, and sentences that a person should read.
         should_stop: Is asked after every step.
+        settings: Of the recipe, such as `epochs=3`, `label="stars"`, `new={"hidden_size": 128}`;
+            `zhixing train TASK --settings` lists them.
 
     Returns:
-        What the run came to; None if it was asked to stop, with a snapshot left to resume from.
+        What it came to; None where `should_stop` ended it (`resume` goes on) and, under torchrun,
+        on every rank but the first.
 
     Raises:
         ZhixingError: With one sentence, before anything has been written, or with the last good
             snapshot named.
+
+    Example:
+        `train("classify", data="reviews.csv", out="runs/reviews", epochs=3)`
     """
     learner = learn_of(task)
     use_threads(threads)
@@ -87,7 +95,7 @@ def train_model(
         data=_kept_in_run(data, "data"),
         validation=None if validation is None else _kept_in_run(validation, "validation"),
         model=model,
-        recipe=learner.recipe_with(model, settings or {}),
+        recipe=learner.recipe_with(model, settings),
         device=device,
         threads=threads or torch.get_num_threads(),
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
@@ -105,7 +113,7 @@ def run_plan(
     watch: Watch | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Finished | None:
-    """Train as a plan says, on rows that were read; see `train_model`."""
+    """Train as a plan says, on rows that were read; see `train`."""
     with joined_ranks() as ranks:
         prepared = learn_of(plan.task).prepare(plan, tables)
         plan = replace(plan, hashes=prepared.hashes)
@@ -165,13 +173,13 @@ def _run(
 ) -> Finished | None:
     if not run.ranks.is_first:
         # The other ranks learn; the first alone speaks and writes.
-        deque(train(run, start=start), maxlen=0)
+        deque(training_steps(run, start=start), maxlen=0)
         return None
     for note in prepared.notes:
         watch(note)
     journal = Journal(folder, after_step=start.state.step if start else 0)
     is_stopped = False
-    for event in train(run, start=start):
+    for event in training_steps(run, start=start):
         journal.write(event)
         watch(event)
         if isinstance(event, Ended):

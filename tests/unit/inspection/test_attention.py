@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from zhixing.data.table import unlabelled_table
 from zhixing.errors import ConfigError
 from zhixing.inspection.attention import attention_of, rollout
 from zhixing.layers.recorder import recording
-from zhixing.tasks.inference import unlabelled_table
 from zhixing.workflows.load import load
 
 

@@ -13,8 +13,8 @@ from zhixing.data.batch import Batch
 from zhixing.errors import ConfigError
 from zhixing.models.config import ModelConfig
 from zhixing.models.transformer import Transformer, build
-from zhixing.tasks.batching import logits_of, mixed_precision, resolved
 from zhixing.tasks.classification import ClassificationTask
+from zhixing.tasks.inference import logits_of, mixed_precision, resolved
 from zhixing.tokenization.training import train_tokenizer
 
 WORDS = ["good", "bad", "kind", "rude", "fine"]

@@ -20,8 +20,7 @@ from zhixing.jobs.sequence_to_sequence.learn import TrainingTask
 from zhixing.layers.ragged import Ragged
 from zhixing.models.config import ModelConfig
 from zhixing.models.transformer import Transformer, build
-from zhixing.tasks.sequence_to_sequence import SequenceToSequenceTask, generate
-from zhixing.tasks.text_format import TextFormat
+from zhixing.tasks.sequence_to_sequence import SequenceToSequenceTask, TextFormat, generate
 from zhixing.tokenization.special_tokens import SpecialTokens
 from zhixing.tokenization.tokenizer import Tokenizer
 

@@ -16,12 +16,11 @@ from zhixing.data.table import Table
 from zhixing.errors import ConfigError, DataError
 from zhixing.evaluation.claims import Origin
 from zhixing.jobs.classify.report import ClassificationReport, LabelAgreement, evaluate_logits
-from zhixing.jobs.reading import ReadingModel
-from zhixing.jobs.registry import imported
 from zhixing.jobs.report import Line
 from zhixing.jobs.use import Use
 from zhixing.tasks.classification import Classification, ClassificationTask
 from zhixing.tasks.options import option
+from zhixing.tasks.text_reading import ReadingModel
 from zhixing.version import __version__
 
 
@@ -163,16 +162,13 @@ class Classifier(ReadingModel[Classification]):
             accuracy_after=accuracies[1],
         )
 
-    def sections(self, text: str, pair: str | None = None) -> list[Any]:
-        """Give the sections of a page: the labels, and the attention of every layer and head."""
-        return imported("zhixing.jobs.classify.pages:answer_sections")(self, text, pair)
-
 
 class ClassifyUse(Use):
     """How classifiers are opened and asked."""
 
     options = ClassifyOptions
     asked = TEXTS
+    pages = "zhixing.jobs.classify.pages:answer_sections"
 
     def open(self, pretrained: Pretrained, *, device: str, precision: Any) -> Classifier:
         """Open a loaded folder as a classifier."""

@@ -19,9 +19,8 @@ from zhixing.models.config import HeadKind
 from zhixing.models.families.known import expresses
 from zhixing.models.quantization import dequantize, is_quantized
 from zhixing.models.transformer import Transformer, build
-from zhixing.tasks.batching import each_batch
-from zhixing.tasks.sequence_to_sequence import SequenceToSequenceTask, generate
-from zhixing.tasks.text_format import text_format_of
+from zhixing.tasks.inference import each_batch
+from zhixing.tasks.sequence_to_sequence import SequenceToSequenceTask, generate, text_format_of
 from zhixing.tasks.translation.languages import code_of, without_code
 from zhixing.tokenization.training import train_tokenizer
 from zhixing.training.config import TrainingConfig

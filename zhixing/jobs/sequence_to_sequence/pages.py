@@ -22,7 +22,9 @@ def report_sections(report: TextReport, _: Sequence[str]) -> list[Section]:
 
 
 @torch.inference_mode()
-def cross_attention_sections(model: WritingModel, text: str) -> list[Section]:
+def cross_attention_sections(
+    model: WritingModel, text: str, pair: str | None = None
+) -> list[Section]:
     """Draw what the decoder attends to in a text while it writes, token by token.
 
     Raises:

@@ -31,11 +31,6 @@ class WritingModel(TextWriter):
         compared = imported("zhixing.jobs.sequence_to_sequence.report:text_agreement")
         return compared(self, other, table)
 
-    def sections(self, text: str, pair: str | None = None) -> list[Any]:
-        """Give the sections of a page: what is written, and the decoder's cross-attention."""
-        drawn = imported("zhixing.jobs.sequence_to_sequence.pages:cross_attention_sections")
-        return drawn(self, text)
-
 
 class WritingUse(Use):
     """How models that write are opened and asked."""
@@ -45,6 +40,7 @@ class WritingUse(Use):
     # Enough sentences of like length to share a step.
     rows_at_a_time = 256
     precision = "auto"
+    pages = "zhixing.jobs.sequence_to_sequence.pages:cross_attention_sections"
 
     def scored(self, card: Card, *, must: bool) -> tuple[Role, ...]:
         """Read texts and targets."""

@@ -7,7 +7,7 @@ from zhixing.checkpoints.pretrained import Pretrained
 from zhixing.data.table import Table
 from zhixing.jobs.report import Line
 from zhixing.jobs.sequence_to_sequence.use import WritingModel, WritingUse
-from zhixing.tasks.text_format import text_format_of
+from zhixing.tasks.sequence_to_sequence import text_format_of
 from zhixing.tasks.translation.languages import has_to_be_told, languages_of
 from zhixing.tasks.translation.result import TranslateOptions, Translation
 from zhixing.tasks.translation.translator import Translator

@@ -10,7 +10,7 @@ from zhixing.data.batch import Example
 from zhixing.errors import ConfigError
 from zhixing.generation.degeneration import max_target_tokens
 from zhixing.layers.ragged import Ragged
-from zhixing.tasks.batching import mixed_precision
+from zhixing.tasks.inference import mixed_precision
 from zhixing.tasks.sequence_to_sequence import target_ids
 from zhixing.tasks.translation.result import TranslateOptions
 from zhixing.tasks.translation.translator import Translator

@@ -4,13 +4,35 @@ import re
 from dataclasses import replace
 
 from zhixing.errors import DataError
-from zhixing.tasks.text_format import TextFormat
+from zhixing.tasks.sequence_to_sequence import TextFormat
 from zhixing.tokenization.tokenizer import Tokenizer
 
 # How the published families spell a language: Marian, M2M-100, NLLB, mBART.
 _LANGUAGE = re.compile(r">>[\w-]+<<|__\w+__|[a-z]{3}_[A-Z][a-z]{3}|[a-z]{2}_[A-Z]{2}")
 # What may stand before a text that is read, to name the language to be written.
 _CODE = re.compile(r">>[\w-]{1,32}<<")
+
+
+# ISO 639-3 codes, as NLLB has them, of languages that sentences are found in by a shorter one.
+_SHORT_CODES = {
+    "eng": "en", "fra": "fr", "deu": "de", "spa": "es", "ita": "it", "por": "pt", "nld": "nl",
+    "zho": "zh", "jpn": "ja", "kor": "ko", "rus": "ru", "ukr": "uk", "pol": "pl", "ces": "cs",
+    "slk": "sk", "slv": "sl", "hun": "hu", "ron": "ro", "bul": "bg", "ell": "el", "tur": "tr",
+    "arb": "ar", "heb": "he", "hin": "hi", "ben": "bn", "tam": "ta", "tel": "te", "mar": "mr",
+    "guj": "gu", "kan": "kn", "mal": "ml", "pan": "pa", "npi": "ne", "vie": "vi", "tha": "th",
+    "ind": "id", "swe": "sv", "dan": "da", "fin": "fi", "est": "et", "lit": "lt", "cat": "ca",
+}  # fmt: skip
+
+
+def splitting_language(source_language: str | None) -> str:
+    """Give the ISO 639-1 code by which sentences are found; English if none is named.
+
+    Example:
+        >>> splitting_language("fra_Latn"), splitting_language("de_DE"), splitting_language(None)
+        ('fr', 'de', 'en')
+    """
+    code = (source_language or "").strip("_").partition("_")[0].lower()
+    return _SHORT_CODES.get(code, code) or "en"
 
 
 def code_of(text: str) -> str | None:

@@ -7,16 +7,6 @@ from typing import Any
 from zhixing.data.windows import Coverage
 from zhixing.tasks.options import option
 
-# ISO 639-3 codes, as NLLB has them, of languages that sentences are found in by a shorter one.
-_SHORT_CODES = {
-    "eng": "en", "fra": "fr", "deu": "de", "spa": "es", "ita": "it", "por": "pt", "nld": "nl",
-    "zho": "zh", "jpn": "ja", "kor": "ko", "rus": "ru", "ukr": "uk", "pol": "pl", "ces": "cs",
-    "slk": "sk", "slv": "sl", "hun": "hu", "ron": "ro", "bul": "bg", "ell": "el", "tur": "tr",
-    "arb": "ar", "heb": "he", "hin": "hi", "ben": "bn", "tam": "ta", "tel": "te", "mar": "mr",
-    "guj": "gu", "kan": "kn", "mal": "ml", "pan": "pa", "npi": "ne", "vie": "vi", "tha": "th",
-    "ind": "id", "swe": "sv", "dan": "da", "fin": "fi", "est": "et", "lit": "lt", "cat": "ca",
-}  # fmt: skip
-
 
 @dataclass(frozen=True)
 class SentencePair:
@@ -97,9 +87,3 @@ class TranslateOptions:
     )
     splits: bool = True
     normalizes: bool = option(False, "Make punctuation plain first, by Moses' rules.", flag="moses")
-
-    @property
-    def splitting_language(self) -> str:
-        """Give the ISO code by which sentences are found."""
-        code = (self.source_language or "").strip("_").partition("_")[0].lower()
-        return _SHORT_CODES.get(code, code) or "en"

@@ -5,20 +5,31 @@ from dataclasses import dataclass, replace
 from typing import overload
 
 from zhixing.data.batch import Example
+from zhixing.data.table import checked_text
 from zhixing.data.windows import Coverage, even_parts
 from zhixing.errors import ConfigError, DataError
 from zhixing.generation.degeneration import is_loop, is_unlike_in_length, max_target_tokens
 from zhixing.generation.selection import Hypothesis
 from zhixing.generation.settings import SearchSettings
 from zhixing.tasks.cross_attention import by_coverage
-from zhixing.tasks.inference import checked_text
 from zhixing.tasks.scoring import token_log_probs
 from zhixing.tasks.sequence_to_sequence import SequenceToSequenceTask
-from zhixing.tasks.translation.languages import code_of, directed, without_code
+from zhixing.tasks.translation.languages import (
+    code_of,
+    directed,
+    splitting_language,
+    without_code,
+)
 from zhixing.tasks.translation.normalization import normalized_punctuation
-from zhixing.tasks.translation.placeholders import kept_parts, stretches_between, survive
 from zhixing.tasks.translation.result import SentencePair, TranslateOptions, Translation
-from zhixing.tasks.translation.sentences import Span, is_language, sentence_spans
+from zhixing.tasks.translation.sentences import (
+    Span,
+    is_language,
+    kept_parts,
+    sentence_spans,
+    stretches_between,
+    survive,
+)
 from zhixing.tasks.writer import TextWriter
 
 # A sentence with more tokens is read in pieces: models learn from shorter ones.
@@ -123,7 +134,7 @@ class Translator(TextWriter):
         """
         read = list(texts)
         if options.normalizes:
-            read = normalized_punctuation(read, options.splitting_language)
+            read = normalized_punctuation(read, splitting_language(options.source_language))
         code, text_format = directed(self.text_format, options.source_language, options.target_code)
         task = self.task
         if text_format is not self.text_format:
@@ -336,7 +347,7 @@ def faults_of(hypothesis: Hypothesis, source_ids: Sequence[int]) -> list[str]:
 
 def _spans(document: str, options: TranslateOptions) -> list[Span]:
     if options.splits:
-        return sentence_spans(document, options.splitting_language)
+        return sentence_spans(document, splitting_language(options.source_language))
     return [Span(0, len(document), document, is_language(document))] if document else []
 
 

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 from tables import make_table
+from training_runs import train_model
 
 from zhixing.errors import ConfigError, DataError
 from zhixing.jobs.classify.learn import LEARN, label_names
 from zhixing.tasks.inference import MAX_THREADS, use_threads
 from zhixing.training.recipe import DataChoice
 from zhixing.workflows.folds import cross_validate
-from zhixing.workflows.train import resume, train_model
+from zhixing.workflows.train import resume
 
 TINY = {
     "new.hidden_size": 16,

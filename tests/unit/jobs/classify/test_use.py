@@ -6,14 +6,14 @@ import torch
 
 from zhixing.checkpoints.card import Card
 from zhixing.checkpoints.pretrained import Pretrained
+from zhixing.data.table import unlabelled_table
 from zhixing.errors import CheckpointError, ConfigError, DataError
 from zhixing.jobs.classify.use import Classifier, ClassifyOptions
 from zhixing.layers.kernels.packed_linear import can_pack
 from zhixing.models.config import ModelConfig
 from zhixing.models.families import own
 from zhixing.models.transformer import build
-from zhixing.tasks.batching import Precision
-from zhixing.tasks.inference import unlabelled_table, usable_device
+from zhixing.tasks.inference import Precision, usable_device
 from zhixing.tokenization.training import train_tokenizer
 
 TEXTS = ["good kind fine", "bad poor rude", "good bad", "fine rude kind poor bad"]

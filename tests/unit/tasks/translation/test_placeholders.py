@@ -1,6 +1,6 @@
 import pytest
 
-from zhixing.tasks.translation.placeholders import kept_parts, survive
+from zhixing.tasks.translation.sentences import kept_parts, survive
 
 
 @pytest.mark.parametrize(

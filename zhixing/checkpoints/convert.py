@@ -19,10 +19,7 @@ KEPT_SUFFIXES = (".json", ".txt", ".spm", ".model", ".md")
 class Converted:
     """The result of a conversion.
 
-    Attributes:
-        folder: The new one.
-        model_type: The family's name.
-        parameters: Numbers in the model.
+    `parameters` counts the numbers in the model, `folder` is the new one.
     """
 
     folder: Path
@@ -34,11 +31,6 @@ def convert(old: Path, new: Path, *, overwrite: bool = False) -> Converted:
     """Convert a pickled checkpoint to safetensors, and load it once to see that it is whole.
 
     The pickle is opened by a child process that takes nothing but tensors out of it.
-
-    Args:
-        old: A Hugging Face folder with a `pytorch_model.bin`, or several.
-        new: The folder to write.
-        overwrite: Replace what is there.
 
     Raises:
         FileError: If a file is missing or cannot be written.

@@ -22,10 +22,7 @@ def fetch(
     This is the only thing in the project that talks to a network. It asks the installer that the
     person has set up, pip, to download (never to install), so that mirrors and proxies are theirs.
 
-    Args:
-        name: A built-in name.
-        overwrite: Download it although the cache has it.
-        notice: Is told before the network is asked.
+    `notice` is told before the network is asked.
 
     Raises:
         CheckpointError: If the name is unknown or the file is not the one expected.

@@ -21,7 +21,7 @@ from zhixing.errors import CheckpointError, ConfigError
 from zhixing.models.config import HeadKind, ModelConfig
 from zhixing.models.families import own
 from zhixing.models.families.family import Family, architecture_named
-from zhixing.models.families.known import FAMILIES, expresses, family_named
+from zhixing.models.families.known import FAMILIES, expresses, family_named, written_config
 from zhixing.models.initialization import initialize
 from zhixing.models.quantization import has_released, is_quantized, prepare_int8, tied_modules
 from zhixing.models.transformer import Transformer
@@ -332,8 +332,7 @@ def write_model_files(
             "load it again with load_pretrained, and save that"
         )
     model_type = own.TYPE if quantized else _published_type(pretrained)
-    family = FAMILIES[model_type]
-    values = family.write_config(config)
+    values = written_config(model_type, config)
     if model_type == pretrained.model_type and model_type != own.TYPE:
         values = {**_foreign(pretrained.values), **values, "model_type": model_type}
     if config.head == "classification":
@@ -347,7 +346,7 @@ def write_model_files(
         tensors: Mapping[str, Tensor] = _once(model.state_dict())
     else:
         parameters = dict(model.named_parameters())
-        names = _names_of(family, config)
+        names = _names_of(FAMILIES[model_type], config)
         tensors = write_weights(names, parameters)
         if dtype is not None:
             tensors = {name: tensor.to(dtype) for name, tensor in tensors.items()}

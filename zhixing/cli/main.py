@@ -71,7 +71,7 @@ class LazyGroup(TyperGroup):
         return LazyCommand(name=cmd_name, help=commands()[cmd_name], callback=None)
 
 
-app = typer.Typer(cls=LazyGroup, no_args_is_help=True, add_completion=False)
+app = typer.Typer(cls=LazyGroup, no_args_is_help=True)
 
 # Some versions of typer carry their own copy of click, others import it: the class of all usage
 # errors is found from the one that every version exports.

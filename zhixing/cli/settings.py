@@ -1,8 +1,10 @@
 """How the settings of a training are listed: in a terminal, in docs/settings.md, for completion."""
 
+import typer
+
 from zhixing.cli.printing import console
 from zhixing.config import Setting
-from zhixing.jobs.registry import learn_of
+from zhixing.jobs.registry import JOBS, learn_of
 
 
 def obeyed_settings(task: str, model: str) -> list[Setting]:
@@ -19,6 +21,20 @@ def print_settings(task: str, model: str) -> None:
     for each in settings:
         console.print(f"{f'{each.name}={each.value}':<{width}}  ", style="bold", end="")
         console.print(" ".join(part for part in (each.text, told(each)) if part))
+
+
+def complete_task(incomplete: str) -> list[str]:
+    """Offer the names of tasks to a shell."""
+    return [task for task in JOBS if task.startswith(incomplete)]
+
+
+def complete_setting(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the settings that the task typed before obeys, as `key=`."""
+    task, model = ctx.params.get("task"), ctx.params.get("model") or "minilm"
+    if task not in JOBS:
+        return []
+    names = (each.name for each in obeyed_settings(task, model))
+    return [f"{name}=" for name in names if name.startswith(incomplete)]
 
 
 def told(setting: Setting) -> str:

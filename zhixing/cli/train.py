@@ -20,7 +20,7 @@ from zhixing.cli.options import (
     WeightColumn,
 )
 from zhixing.cli.printing import print_json
-from zhixing.cli.settings import print_settings
+from zhixing.cli.settings import complete_setting, complete_task, print_settings
 from zhixing.cli.watching import Watcher, end_stopped, print_finished
 from zhixing.config import flattened, parse_pairs, read_recipe
 from zhixing.errors import ConfigError
@@ -31,18 +31,22 @@ from zhixing.workflows.train import train as train_model
 
 app = typer.Typer(add_completion=False)
 Given = TypeVar("Given")
+LEARNED = f"What to learn: {', '.join(JOBS)}."
 
 
 @app.command()
 def train(
-    task: Annotated[str, typer.Argument(help=f"What to learn: {', '.join(JOBS)}.")],
+    task: Annotated[str, typer.Argument(help=LEARNED, autocompletion=complete_task)],
     data: Annotated[str | None, typer.Option(help=ROWS)] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder to write; it must not exist yet.")
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Argument(help="key=value, for instance epochs=4 class_weights=balanced."),
+        typer.Argument(
+            help="key=value, for instance epochs=4 class_weights=balanced.",
+            autocompletion=complete_setting,
+        ),
     ] = None,
     validation: Annotated[
         str | None, typer.Option(help="Rows to score on; a tenth of --data if not given.")

@@ -42,11 +42,7 @@ def file_chunks(
 ) -> Iterator[Chunk]:
     """Read one file in chunks; `open_records` says how the formats are read.
 
-    Args:
-        path: The file, or `STANDARD_INPUT`.
-        form: Its format; without one, the ending of its name or its first line tells.
-        asked: Names of columns that the caller wants.
-        rows_at_a_time: How many rows a chunk has at most.
+    Without a format, the ending of the file's name or its first line tells.
 
     Raises:
         FileError: The file cannot be read.

@@ -1,38 +1,12 @@
 """The data loader: shuffling, and batches by size or token budget with length bucketing."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import torch
 
-from zhixing.errors import ConfigError
 from zhixing.layers.dropout import Noise
 
 POOL_BATCHES = 64
-
-
-@dataclass(frozen=True)
-class Batching:
-    """Batch size: either a number of rows or a token budget, with length bucketing.
-
-    Attributes:
-        rows: Rows a batch; 0 for a budget of tokens.
-        tokens: Tokens a batch; 0 for a number of rows. A row longer than the budget is a batch of
-            its own.
-        group_by_length: With a budget, rows of like length are put together within pools of
-            64 batches, which saves attention work; the batches are shuffled again.
-    """
-
-    rows: int = 0
-    tokens: int = 0
-    group_by_length: bool = True
-
-    def __post_init__(self) -> None:
-        if (self.rows > 0) == (self.tokens > 0):
-            raise ConfigError(
-                f"batch_size is {self.rows} and batch_tokens is {self.tokens}; "
-                f"set exactly one of them above 0"
-            )
 
 
 def shuffled(count: int, *, seed: int, epoch: int) -> list[int]:
@@ -46,13 +20,18 @@ def _order(count: int, noise: Noise) -> list[int]:
 
 
 def epoch_batches(
-    sizes: Sequence[int], batching: Batching, *, seed: int, epoch: int
+    sizes: Sequence[int], *, rows: int = 0, tokens: int = 0, seed: int, epoch: int
 ) -> list[list[int]]:
     """Give the shuffled batches of one epoch; the same arguments give the same batches.
 
+    With a token budget, rows of like length are put together within pools of 64 batches, which
+    saves attention work (length bucketing); the batches are shuffled again.
+
     Args:
         sizes: Tokens of each row.
-        batching: How batches are filled.
+        rows: Rows a batch; 0 for a budget of tokens.
+        tokens: Tokens a batch, where there is no number of rows. A row longer than the budget is a
+            batch of its own.
         seed: Of the run.
         epoch: From 0.
 
@@ -60,16 +39,14 @@ def epoch_batches(
         Row indices of each batch; every row stands in exactly one.
     """
     order = shuffled(len(sizes), seed=seed, epoch=epoch)
-    if batching.rows:
-        return [order[i : i + batching.rows] for i in range(0, len(order), batching.rows)]
-    if not batching.group_by_length:
-        return list(fill(order, sizes, batching.tokens))
+    if rows:
+        return [order[i : i + rows] for i in range(0, len(order), rows)]
     mean = max(sum(sizes) / max(len(sizes), 1), 1.0)
-    pool = max(int(POOL_BATCHES * batching.tokens / mean), 1)
+    pool = max(int(POOL_BATCHES * tokens / mean), 1)
     batches: list[list[int]] = []
     for i in range(0, len(order), pool):
         by_length = sorted(order[i : i + pool], key=lambda row: sizes[row])
-        batches.extend(fill(by_length, sizes, batching.tokens))
+        batches.extend(fill(by_length, sizes, tokens))
     turn = _order(len(batches), Noise(("order of batches", seed, epoch)))
     return [batches[i] for i in turn]
 

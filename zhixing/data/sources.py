@@ -119,11 +119,8 @@ def why_not_text(first: bytes, path: Path) -> str | None:
 def not_utf8(path: Path, sample: bytes, *, offset: int, line: int) -> str:
     """Say where a file stops being UTF-8, what it looks like, and the command that mends it.
 
-    Args:
-        path: The file.
-        sample: Bytes of the file: the line that is not UTF-8, and others for comparison.
-        offset: Where the first bad byte stands in the (unpacked) file.
-        line: The number of its line.
+    The sample holds the line that is not UTF-8, and others for comparison; the offset counts in the
+    unpacked file.
     """
     encoding = guess_encoding(sample)
     if encoding == "UTF-8":

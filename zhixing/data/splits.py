@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from zhixing.data.table import Table
-from zhixing.data.wording import counted
+from zhixing.data.wording import counted, folded
 from zhixing.errors import ConfigError, DataError
 
 # Rows by the label they are drawn under; None: never drawn.
@@ -22,10 +22,7 @@ def split_table(
     that no other has, as the targets of a translation are, rows are drawn without regard to them.
     The same contents and seed give the same split, whatever the order of the rows.
 
-    Args:
-        table: Rows; at least two different texts.
-        validation_fraction: The share of different texts to hold back; at least one is.
-        seed: Another seed draws other rows.
+    Of the different texts, at least one is held back.
 
     Returns:
         The rows for training and those for validation, each in the order of the table.
@@ -67,11 +64,6 @@ def folds(table: Table, *, num_folds: int, seed: int = 0) -> Iterator[tuple[Tabl
     Rows of the same text stay together and labels are spread evenly over the folds, both as in
     `split_table`. A label with a single text is missing from training in one fold.
 
-    Args:
-        table: Rows; at least as many different texts as folds.
-        num_folds: How many pairs of tables to make.
-        seed: Another seed makes other folds.
-
     Returns:
         Pairs of training and validation tables, one a fold.
 
@@ -106,7 +98,7 @@ def _groups(table: Table, seed: int, *, at_least: int) -> list[_Group]:
     members: dict[str, list[int]] = {}
     pairs = table.pairs or [""] * len(table)
     for i, (text, pair) in enumerate(zip(table.texts, pairs, strict=True)):
-        key = "\0".join(" ".join(part.casefold().split()) for part in (text, pair))
+        key = f"{folded(text)}\0{folded(pair)}"
         members.setdefault(key, []).append(i)
     if len(members) < at_least:
         raise DataError(

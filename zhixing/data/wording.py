@@ -16,11 +16,7 @@ def counted(number: int, noun: str) -> str:
 def numbered(numbers: Sequence[int], noun: str = "row", *, shown: int = 5, total: int = 0) -> str:
     """Name rows by their numbers, the first few in full.
 
-    Args:
-        numbers: Row or line numbers; at least one.
-        noun: What is numbered.
-        shown: How many are spelled out.
-        total: How many there are, where `numbers` holds only the first of them.
+    `total` is how many there are, where `numbers` holds only the first of them.
 
     Example:
         >>> numbered([4]), numbered([4, 9, 12]), numbered([1, 2, 3, 4], shown=2)
@@ -54,6 +50,16 @@ def quoted(names: Iterable[str], *, shown: int = 12) -> str:
     names = list(names)
     first = ", ".join(f'"{clipped(name)}"' for name in names[:shown])
     return f"{first} and {len(names) - shown:,} more" if len(names) > shown else first
+
+
+def folded(text: str) -> str:
+    """Leave case and white space out of account, so that texts can be compared.
+
+    Example:
+        >>> folded(" So  be it")
+        'so be it'
+    """
+    return " ".join(text.casefold().split())
 
 
 def clipped(text: str, *, length: int = 40) -> str:

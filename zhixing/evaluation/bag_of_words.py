@@ -27,11 +27,7 @@ PENALTIES = (1e-5, 1e-4, 1e-3)
 class BagOfWords:
     """Hold a fitted baseline.
 
-    Attributes:
-        features: Name to column.
-        inverse_frequency: Weight of each column.
-        weights, bias: Of the logistic regression.
-        unit: What was counted.
+    `features` gives the column of a name, `inverse_frequency` its weight.
     """
 
     features: dict[str, int]
@@ -50,10 +46,7 @@ class BagOfWords:
 class Baseline:
     """Compare a model with counting words.
 
-    Attributes:
-        unit: What was counted.
-        accuracy: Of the baseline, on the same rows.
-        gain: The model's accuracy minus that, with its interval.
+    The gain is the model's accuracy minus the baseline's on the same rows, with its interval.
     """
 
     unit: Unit

@@ -15,10 +15,6 @@ def is_loop(ids: Sequence[int], source_ids: Sequence[int] = ()) -> bool:
 
     What repeats in the source may repeat in its translation.
 
-    Args:
-        ids: What was written.
-        source_ids: What was read.
-
     Example:
         >>> is_loop([5, 1, 2, 1, 2, 1, 2, 1, 2]), is_loop([1, 2, 3, 1, 2])
         (True, False)

@@ -42,10 +42,7 @@ class Hypothesis:
 class Choice:
     """What goes on after a step.
 
-    Attributes:
-        ids: The next token of every hypothesis.
-        parents: Which of the present ones of its sequence each goes on from.
-        is_done: Which sequences need no more.
+    A parent is the hypothesis of its sequence that each token goes on from.
     """
 
     ids: Int[Tensor, "B W"]
@@ -57,10 +54,7 @@ class Choice:
 class Candidates:
     """Tokens that may come next, few of each sequence.
 
-    Attributes:
-        ids: Of the tokens.
-        parents: Which of its sequence's hypotheses each would go on from.
-        log_probs: How likely each is.
+    A parent is the hypothesis of its sequence that each would go on from.
     """
 
     ids: Int[Tensor, "B C"]
@@ -87,10 +81,7 @@ class Selector(Protocol):
     def read(self, logits: Float[Tensor, "N V"], rules: Rules, first: int) -> Candidates:
         """Keep what may be chosen of the logits of some sequences' hypotheses.
 
-        Args:
-            logits: They may be changed.
-            rules: Of the search.
-            first: Number of the first of these sequences.
+        The logits may be changed; `first` is the number of the first of these sequences.
         """
 
     def choose(self, candidates: Candidates, rules: Rules) -> Choice:
@@ -205,11 +196,7 @@ class Beam:
     each further end token), only those among the first `num_beams` may end, and ended ones are
     ranked by their penalized scores.
 
-    Args:
-        settings: Of the search.
-        sequences: How many.
-        device: Where the logits are.
-        spare: Candidates to keep beyond those, for some may be held back.
+    `spare` more candidates are kept, for some may be held back.
     """
 
     def __init__(
@@ -255,9 +242,7 @@ class Beam:
     ) -> Choice:
         """Choose the best continuations, some of them held back.
 
-        Args:
-            candidates: Of every sequence.
-            lowered: What is taken off each candidate when it is chosen; its score stays its own.
+        What is taken off a candidate when it is chosen leaves its score as it is.
         """
         position = self.ids.size(-1)
         totals = candidates.log_probs + self.scores.gather(1, candidates.parents)

@@ -120,9 +120,7 @@ class SearchSettings:
 def read_settings(values: Mapping[str, Any], generation: Mapping[str, Any]) -> SearchSettings:
     """Read what a model folder says of decoding.
 
-    Args:
-        values: Its `config.json`, where older folders keep these keys.
-        generation: Its `generation_config.json`; it counts before the other.
+    `generation_config.json` counts before `config.json`, where older folders keep these keys.
 
     Raises:
         ConfigError: If it does not say how to start and end, or says something that is not so.

@@ -14,7 +14,7 @@ from zhixing.layers.feed_forward import FeedForward
 from zhixing.layers.multi_head import MultiHeadAttention
 from zhixing.layers.norm import NormKind
 from zhixing.layers.positions import PositionBias, Rotary
-from zhixing.layers.ragged import position_numbers
+from zhixing.layers.ragged import Ragged, position_numbers
 from zhixing.layers.residual import NormPlace, Residual
 from zhixing.layers.tap import Tap
 
@@ -44,11 +44,8 @@ class StackContext:
 class StepContext:
     """What all blocks of a stack are told alike at one step of a decoder.
 
-    Attributes:
-        positions: Of the new tokens, each in its own sequence.
-        scores_added: The attention mask, which hides the slots of other hypotheses, with the bias
-            by distance.
-        rotary: Turns queries and keys, where positions are rotary.
+    Positions are those of the new tokens, each in its own sequence. What is added to scores is the
+    attention mask, which hides the slots of other hypotheses, with the bias by distance.
     """
 
     positions: Int[Tensor, " N"]
@@ -58,19 +55,7 @@ class StepContext:
 
 @dataclass(frozen=True)
 class BlockConfig:
-    """Say how the parts of a block are made.
-
-    Attributes:
-        num_heads, num_key_value_heads, head_size: See `MultiHeadAttention`.
-        feed_forward_size: Width inside the feed-forward network.
-        activation: Inside it.
-        is_gated: It multiplies two products, see `FeedForward`.
-        norm: Where residuals are normalized.
-        norm_kind: How.
-        norm_eps: Added to the variance.
-        bias: Products add something.
-        scales_scores: See `MultiHeadAttention`.
-    """
+    """Say how the parts of a block are made: `MultiHeadAttention`, `FeedForward`, `Residual`."""
 
     num_heads: int
     feed_forward_size: int
@@ -101,14 +86,6 @@ class BlockConfig:
         return Residual(
             hidden_size, norm=self.norm, norm_eps=self.norm_eps, norm_kind=self.norm_kind
         )
-
-
-class Memory:
-    """An encoder's output, as the cross-attention of a decoder's blocks sees it."""
-
-    def __init__(self, values: Float[Tensor, "M D"], lengths: tuple[int, ...]) -> None:
-        self.values = values
-        self.lengths = lengths
 
 
 class Block(nn.Module):
@@ -145,41 +122,59 @@ class Block(nn.Module):
         lengths: tuple[int, ...],
         context: StackContext,
         *,
-        memory: Memory | None = None,
+        memory: Ragged | None = None,
         noise: Noise | None = None,
+        projected: list[tuple[Tensor, Tensor]] | None = None,
     ) -> Float[Tensor, "N D"]:
         """Read all positions of every sequence at once.
+
+        Args:
+            x: All positions.
+            lengths: Of the sequences.
+            context: What all blocks are told alike.
+            memory: An encoder's output, for cross-attention.
+            noise: For dropout.
+            projected: Is given the keys and values of self-attention, then those of the memory.
 
         Raises:
             DataError: If the block attends to a memory and there is none.
         """
-        rate = context.attention_dropout
         weights_noise, cross_noise = (
             None if noise is None else noise.at(name) for name in ("weights", "cross weights")
         )
 
         # A shape in an annotation is made anew in every call of the function around it.
         def self_attention(y: Tensor) -> Tensor:
-            return self.attention(
-                y,
-                lengths,
+            positions = None if context.rotary is None else position_numbers(lengths, y.device)
+            query, key, value = self.attention.project(
+                y, rotary=context.rotary, positions=positions
+            )
+            if projected is not None:
+                projected.append((key, value))
+            return self.attention.attend_to(
+                query,
+                key,
+                value,
+                lengths=lengths,
+                attended_lengths=lengths,
                 is_causal=context.is_causal,
-                rotary=context.rotary,
                 bias=context.bias,
-                dropout=rate,
+                dropout=context.attention_dropout,
                 noise=weights_noise,
             )
 
         def cross_attention(y: Tensor) -> Tensor:
             crossing, seen = self._crossing(memory)
             key, value = crossing.project_memory(seen.values)
-            return crossing.attend_to_memory(
-                y,
+            if projected is not None:
+                projected.append((key, value))
+            return crossing.attend_to(
+                crossing.project_query(y),
+                key,
+                value,
                 lengths=lengths,
-                key=key,
-                value=value,
-                memory_lengths=seen.lengths,
-                dropout=rate,
+                attended_lengths=seen.lengths,
+                dropout=context.attention_dropout,
                 noise=cross_noise,
             )
 
@@ -191,50 +186,19 @@ class Block(nn.Module):
         lengths: tuple[int, ...],
         context: StackContext,
         *,
-        memory: Memory | None = None,
+        memory: Ragged | None = None,
         memory_mask: Float[Tensor, "B 1 1 S"] | None = None,
     ) -> tuple[Float[Tensor, "N D"], KeyValueCache, CrossKeyValues | None]:
         """Read prompts as `forward` does, and fill the KV cache that steps go on from.
 
-        Args:
-            x: All positions of the prompts.
-            lengths: Of the prompts.
-            context: As in `forward`.
-            memory: As in `forward`.
-            memory_mask: `spare_mask` of its lengths.
-
-        Raises:
-            DataError: If the block attends to a memory and there is none.
+        The mask is `spare_mask` of the memory's lengths.
         """
-        caches: list[KeyValueCache] = []
-        cross_key_values: list[CrossKeyValues] = []
-
-        def self_attention(y: Tensor) -> Tensor:
-            positions = position_numbers(lengths, y.device)
-            query, key, value = self.attention.project(
-                y, rotary=context.rotary, positions=positions
-            )
-            caches.append(KeyValueCache.of(key, value, lengths))
-            return self.attention.attend_to(
-                query,
-                key,
-                value,
-                lengths=lengths,
-                attended_lengths=lengths,
-                is_causal=context.is_causal,
-                bias=context.bias,
-            )
-
-        def cross_attention(y: Tensor) -> Tensor:
-            crossing, seen = self._crossing(memory)
-            key, value = crossing.project_memory(seen.values)
-            cross_key_values.append(CrossKeyValues.of(key, value, seen.lengths, memory_mask))
-            return crossing.attend_to_memory(
-                y, lengths=lengths, key=key, value=value, memory_lengths=seen.lengths
-            )
-
-        x = self._assemble(x, self_attention, cross_attention, 0.0, None)
-        return x, caches[0], cross_key_values[0] if cross_key_values else None
+        projected: list[tuple[Tensor, Tensor]] = []
+        x = self(x, lengths, context, memory=memory, projected=projected)
+        crossing = None
+        if memory is not None and self.cross_attention is not None:
+            crossing = CrossKeyValues.of(*projected[1], memory.lengths, memory_mask)
+        return x, KeyValueCache.of(*projected[0], lengths), crossing
 
     def step(
         self,
@@ -248,11 +212,7 @@ class Block(nn.Module):
         The result equals the last positions of `forward` over all of them. The cache that is
         passed in is consumed.
 
-        Args:
-            x: The hypotheses of the first sequence first.
-            context: Where the new positions stand, and what they see.
-            cache: Keys and values of the positions before.
-            cross_key_values: What `project_memory` gave.
+        The hypotheses of the first sequence come first.
         """
         grown: list[KeyValueCache] = []
 

@@ -45,18 +45,9 @@ class KeyValueCache:
 
     @classmethod
     def of(
-        cls,
-        key: Float[Tensor, "N G K"],
-        value: Float[Tensor, "N G K"],
-        lengths: tuple[int, ...],
+        cls, key: Float[Tensor, "N G K"], value: Float[Tensor, "N G K"], lengths: tuple[int, ...]
     ) -> "KeyValueCache":
-        """Remember prompts that were read in one pass (prefill); `BeamMask.of` hides spare slots.
-
-        Args:
-            key: Of all positions.
-            value: Of all positions.
-            lengths: Of the prompts.
-        """
+        """Remember prompts that were read in one pass (prefill); `BeamMask` hides spare slots."""
         keys, values = (_side_by_side(x, lengths) for x in (key, value))
         return cls(keys, values, len(keys))
 
@@ -111,23 +102,11 @@ class CrossKeyValues:
         lengths: tuple[int, ...],
         mask: Float[Tensor, "B 1 1 S"] | None,
     ) -> "CrossKeyValues":
-        """Lay sequences side by side.
-
-        Args:
-            key: Of all positions.
-            value: Of all positions.
-            lengths: Of the sequences.
-            mask: `spare_mask` of the lengths.
-        """
+        """Lay sequences side by side; the mask is `spare_mask` of their lengths."""
         return cls(_side_by_side(key, lengths), _side_by_side(value, lengths), mask)
 
     def keep(self, order: Sequence[int], mask: Float[Tensor, "B 1 1 S"] | None) -> "CrossKeyValues":
-        """Go on with some of the sequences, in this order; see `kept`.
-
-        Args:
-            order: Which go on.
-            mask: Of those that go on; all layers share one.
-        """
+        """Go on with some of the sequences, in this order, and their mask, which layers share."""
         keys, values = (kept(x.transpose(0, 1), order) for x in (self.keys, self.values))
         return CrossKeyValues(keys.transpose(0, 1), values.transpose(0, 1), mask)
 
@@ -169,13 +148,7 @@ class BeamMask:
 
     @classmethod
     def of(cls, lengths: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> "BeamMask":
-        """Start after a prefill: one hypothesis a sequence, which sees its prompt.
-
-        Args:
-            lengths: Of the prompts; a shorter one's spare slots are hidden.
-            dtype: Of the scores.
-            device: Of the cache.
-        """
+        """Start after a prefill: one hypothesis a sequence, which sees its prompt and no more."""
         longest = max(lengths)
         spare = spare_mask(lengths, dtype, device)
         positions = torch.arange(longest, device=device).repeat(len(lengths), 1)
@@ -199,11 +172,7 @@ class BeamMask:
         return self.positions[:, -self.width :].flatten()
 
     def scores_added(self, bias: PositionBias | None) -> Float[Tensor, "#B #H W S"] | None:
-        """Give what is added to the newest positions' scores; None where it is nothing.
-
-        Args:
-            bias: Turns distances into numbers.
-        """
+        """Give what is added to the newest positions' scores; None where it is nothing."""
         mask = None if self.mask is None else self.mask[:, None]
         if bias is None:
             return mask

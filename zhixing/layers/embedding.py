@@ -74,10 +74,7 @@ class Embedding(nn.Module):
     ) -> Float[Tensor, "N D"]:
         """Embed the new tokens of a decoding step, each at its position in its own sequence.
 
-        Args:
-            ids: The tokens.
-            positions: One a token.
-            below: A number that no position reaches; known here without asking a device.
+        No position reaches `below`, which is known here without asking a device.
 
         Raises:
             DataError: If the model has no such position.

@@ -1,16 +1,15 @@
 """Multi-head and grouped-query attention, self and cross: the projections around `attend`."""
 
 import math
+from functools import partial
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from zhixing.errors import ConfigError
 from zhixing.layers.attention import attend, attend_plainly
 from zhixing.layers.dropout import Noise
 from zhixing.layers.kernels.cache_attention import attend_to_cache
 from zhixing.layers.positions import PositionBias, Rotary
-from zhixing.layers.ragged import position_numbers
 from zhixing.layers.tap import Tap
 
 
@@ -22,7 +21,7 @@ class MultiHeadAttention(nn.Module):
 
     Args:
         hidden_size: Width in and out.
-        num_heads: Query heads side by side.
+        num_heads: Query heads side by side; they divide the hidden size without a head size.
         num_key_value_heads: Heads of keys and values, each shared by equally many query heads
             (grouped-query attention; with 1, multi-query attention); None for as many.
         head_size: Width of each; None to part the hidden size among them.
@@ -48,20 +47,8 @@ class MultiHeadAttention(nn.Module):
         scales_scores: bool = True,
     ) -> None:
         super().__init__()
-        if head_size is None and hidden_size % num_heads:
-            below = hidden_size // num_heads * num_heads
-            fit = " and ".join(str(n) for n in (below, below + num_heads) if n)
-            raise ConfigError(
-                f"hidden_size is {hidden_size}, which num_heads = {num_heads} does not divide; "
-                f"{fit} would fit"
-            )
         self.num_heads = num_heads
         self.num_key_value_heads = num_key_value_heads or num_heads
-        if num_heads % self.num_key_value_heads:
-            raise ConfigError(
-                f"num_heads is {num_heads}, which num_key_value_heads = "
-                f"{self.num_key_value_heads} does not divide; share each among equally many"
-            )
         self.head_size = head_size or hidden_size // num_heads
         self.is_cross = is_cross
         # Scores are divided by this further down; where they should not be, queries are larger.
@@ -102,28 +89,6 @@ class MultiHeadAttention(nn.Module):
         query = self.query(x).view(len(x), self.num_heads, self.head_size)
         return query if self.query_factor == 1.0 else query * self.query_factor
 
-    def attend_to_memory(
-        self,
-        x: Float[Tensor, "N D"],
-        *,
-        lengths: tuple[int, ...],
-        key: Float[Tensor, "M G K"],
-        value: Float[Tensor, "M G K"],
-        memory_lengths: tuple[int, ...],
-        dropout: float = 0.0,
-        noise: Noise | None = None,
-    ) -> Float[Tensor, "N D"]:
-        """Let every position attend to the whole memory of its sequence."""
-        return self.attend_to(
-            self.project_query(x),
-            key,
-            value,
-            lengths=lengths,
-            attended_lengths=memory_lengths,
-            dropout=dropout,
-            noise=noise,
-        )
-
     def attend_to(
         self,
         query: Float[Tensor, "N H K"],
@@ -138,29 +103,18 @@ class MultiHeadAttention(nn.Module):
         noise: Noise | None = None,
     ) -> Float[Tensor, "N D"]:
         """Attend and join the heads; in plain sight, and so without dropout, while watched."""
+        attention = partial(attend, dropout=dropout, noise=noise)
         if self.weights.is_watched:
-            result = attend_plainly(
-                query,
-                key,
-                value,
-                lengths=lengths,
-                attended_lengths=attended_lengths,
-                is_causal=is_causal,
-                bias=bias,
-                watch=self.weights,
-            )
-        else:
-            result = attend(
-                query,
-                key,
-                value,
-                lengths=lengths,
-                attended_lengths=attended_lengths,
-                is_causal=is_causal,
-                bias=bias,
-                dropout=dropout,
-                noise=noise,
-            )
+            attention = partial(attend_plainly, watch=self.weights)
+        result = attention(
+            query,
+            key,
+            value,
+            lengths=lengths,
+            attended_lengths=attended_lengths,
+            is_causal=is_causal,
+            bias=bias,
+        )
         joined: Tensor = self.output(result.flatten(1))
         return joined
 
@@ -174,29 +128,3 @@ class MultiHeadAttention(nn.Module):
         """Let the hypotheses of each sequence attend to slots that they share; see `slots`."""
         joined: Tensor = self.output(attend_to_cache(query, keys, values, mask).flatten(1))
         return joined
-
-    def forward(
-        self,
-        x: Float[Tensor, "N D"],
-        lengths: tuple[int, ...],
-        *,
-        is_causal: bool = False,
-        rotary: Rotary | None = None,
-        bias: PositionBias | None = None,
-        dropout: float = 0.0,
-        noise: Noise | None = None,
-    ) -> Float[Tensor, "N D"]:
-        """Let every sequence attend to itself."""
-        positions = None if rotary is None else position_numbers(lengths, x.device)
-        query, key, value = self.project(x, rotary=rotary, positions=positions)
-        return self.attend_to(
-            query,
-            key,
-            value,
-            lengths=lengths,
-            attended_lengths=lengths,
-            is_causal=is_causal,
-            bias=bias,
-            dropout=dropout,
-            noise=noise,
-        )

@@ -107,7 +107,7 @@ class Convolutional(nn.Module):
         dimension. Departure: none but that; the result is added to the input, as there.
     """
 
-    def __init__(self, hidden_size: int, *, width: int = 7, is_causal: bool = False) -> None:
+    def __init__(self, hidden_size: int, *, width: int = 7) -> None:
         super().__init__()
         if width < 1 or width % 2 == 0:
             raise ConfigError(
@@ -116,26 +116,25 @@ class Convolutional(nn.Module):
             )
         self.weight = nn.Parameter(torch.empty(hidden_size, 1, width))
         self.bias = nn.Parameter(torch.zeros(hidden_size))
-        self.before = width - 1 if is_causal else width // 2
-        self.after = width - 1 - self.before
+        self.reach = width // 2
         nn.init.normal_(self.weight, std=width**-0.5)
 
     def forward(self, x: Float[Tensor, "N D"], lengths: tuple[int, ...]) -> Float[Tensor, "N D"]:
         """Convolve all sequences at once, with room of zeros laid between them."""
-        gap = self.before + self.after
-        shifts = self.before + gap * torch.arange(len(lengths))
+        gap = 2 * self.reach
+        shifts = self.reach + gap * torch.arange(len(lengths))
         rows = torch.arange(len(x)) + shifts.repeat_interleave(torch.tensor(lengths))
         rows = rows.to(x.device)
         room = x.new_zeros(len(x) + gap * len(lengths), x.size(-1))
         spaced = room.index_copy(0, rows, x)
         out = functional.conv1d(spaced.T[None], self.weight.to(x.dtype), groups=x.size(-1))
-        return out[0].T.index_select(0, rows - self.before) + self.bias.to(x.dtype)
+        return out[0].T.index_select(0, rows - self.reach) + self.bias.to(x.dtype)
 
     def plain(self, x: Float[Tensor, "N D"], lengths: tuple[int, ...]) -> Float[Tensor, "N D"]:
         """Convolve one sequence at a time; the twin of `forward`."""
         parts = []
         for part in x.split(list(lengths)):
-            padded = functional.pad(part.T[None], (self.before, self.after))
+            padded = functional.pad(part.T[None], (self.reach, self.reach))
             out = functional.conv1d(padded, self.weight, self.bias, groups=x.size(-1))
             parts.append(out[0].T)
         return torch.cat(parts)

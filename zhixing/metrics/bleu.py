@@ -38,11 +38,7 @@ class TextScores:
 class TextDifference:
     """Compare two systems by paired bootstrap: is one better, or was it merely luckier?
 
-    Attributes:
-        metric: "bleu" or "chrf".
-        score: Of the system in question, in points.
-        other: Of the one it is held against.
-        p_value: How often a difference so large comes about between systems that are alike.
+    The p-value is how often a difference so large comes about between systems that are alike.
     """
 
     metric: str
@@ -78,12 +74,8 @@ def text_scores(
 ) -> TextScores:
     """Give BLEU and chrF of hypotheses against one reference each.
 
-    Args:
-        hypotheses: By the system.
-        references: Right ones, in the same order.
-        resamples: For the intervals; 0 for none.
-
-    Chinese references are parted into characters, all others by sacreBLEU's usual "13a".
+    Chinese references are parted into characters, all others by sacreBLEU's usual "13a". Intervals
+    are given where `resamples` is not 0.
 
     Raises:
         DataError: If there are not as many references as texts, or none.
@@ -120,12 +112,6 @@ def text_differences(
 
     Rows that are hard for both cancel out, so far smaller differences show than by comparing two
     separate intervals.
-
-    Args:
-        hypotheses: By the system in question.
-        others: By the one it is held against.
-        references: Right ones, in the same order.
-        resamples: How often rows are drawn.
 
     Raises:
         DataError: If there are unequally many texts, or none.

@@ -44,10 +44,7 @@ def reliability(
 ) -> list[Bin]:
     """Sort rows into reliability bins of equal width by confidence, each with its accuracy.
 
-    Args:
-        probabilities: What each row's predicted class was given.
-        is_correct: Whether that class is the true one.
-        num_bins: How many bins 0 to 1 is divided into. Empty ones are returned too.
+    Empty bins are returned too.
 
     Raises:
         DataError: There are no rows, not equally many on both sides, a probability is not in

@@ -1,6 +1,5 @@
 """Bootstrap confidence intervals of scores, and paired tests of whether two systems differ."""
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -13,17 +12,12 @@ from zhixing.metrics.rows import require_finite, require_rows
 
 # Random numbers drawn at once: 2 million int64 take 16 MB, however many rows there are.
 MAX_NUMBERS_AT_ONCE = 2_000_000
+LEVEL = 0.95
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A confidence interval: it holds the population's score in `level` of all such samples.
-
-    Attributes:
-        low: Lower end.
-        high: Upper end.
-        level: Share of samples for which this holds, 0.95 by custom.
-    """
+    """A confidence interval: it holds the population's score in `level` of all such samples."""
 
     low: float
     high: float
@@ -34,11 +28,8 @@ class Interval:
 class PairedDifference:
     """How two systems differ on the same rows, with confidence interval and p-value.
 
-    Attributes:
-        difference: Mean of the first less the mean of the second.
-        interval: Where that difference lies, from resampled rows.
-        p_value: How often chance alone would give a difference at least as large, if the two were
-            equally good.
+    The p-value is how often chance alone would give a difference at least as large, if the two were
+    equally good.
     """
 
     difference: float
@@ -47,26 +38,15 @@ class PairedDifference:
 
 
 def bootstrap_interval(
-    scores_per_row: Float[Tensor, " B"],
-    *,
-    level: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
+    scores_per_row: Float[Tensor, " B"], *, resamples: int = 2000, seed: int = 0
 ) -> Interval:
     """Give the bootstrap confidence interval of a mean: rows redrawn with replacement.
 
-    The interval runs between percentiles of the resampled means. The same arguments always give
-    the same interval, and memory stays below some 50 MB.
-
-    Args:
-        scores_per_row: One number a row, such as 1 for right and 0 for wrong.
-        level: Share of the resampled means that the interval holds.
-        resamples: How often all rows are drawn.
-        seed: Start of the random numbers.
+    The interval holds 95 % of the resampled means. The same arguments always give the same
+    interval, and memory stays below some 50 MB.
 
     Raises:
-        DataError: There are no rows, a score is not finite, or `level` or `resamples` is out of
-            range.
+        DataError: There are no rows, a score is not finite, or `resamples` is below 2.
 
     Source:
         Efron and Tibshirani 1993, "An Introduction to the Bootstrap", section 13.3.
@@ -76,32 +56,25 @@ def bootstrap_interval(
         Interval(low=0.4, high=0.6, level=0.95)
     """
     _require_scores("scores_per_row", scores_per_row)
-    _require_settings(level, resamples)
-    return _percentiles(_resampled_means(scores_per_row, resamples, seed), level)
+    _require_resamples(resamples)
+    return _percentiles(_resampled_means(scores_per_row, resamples, seed))
 
 
 def bootstrap(
     statistic: Callable[[Int64[Tensor, " B"]], float],
     num_rows: int,
     *,
-    level: float = 0.95,
     resamples: int = 1000,
     seed: int = 0,
 ) -> Interval:
     """Give the bootstrap confidence interval of any statistic of rows, such as a macro F1.
 
-    Args:
-        statistic: Gives the score of the rows whose indices it is handed (on the CPU). A row may
-            come more than once; where a score cannot be computed from the rows drawn, it should
-            be 0 by the metric's own rule.
-        num_rows: How many rows there are.
-        level: Share of the resampled scores that the interval holds.
-        resamples: How often all rows are drawn; the statistic is called that often.
-        seed: Start of the random numbers.
+    The statistic gives the score of the rows whose indices it is handed (on the CPU); a row may
+    come more than once. Where a score cannot be computed from the rows drawn, it should be 0 by the
+    metric's own rule.
 
     Raises:
-        DataError: There are no rows, a resampled score is not finite, or `level` or `resamples`
-            is out of range.
+        DataError: There are no rows, a resampled score is not finite, or `resamples` is below 2.
 
     Source:
         Efron and Tibshirani 1993, "An Introduction to the Bootstrap", section 13.3.
@@ -112,20 +85,16 @@ def bootstrap(
         Interval(low=38.975, high=61.0, level=0.95)
     """
     require_rows({"the table": num_rows})
-    _require_settings(level, resamples)
-    scores = [statistic(rows) for chunk in _draws(num_rows, resamples, seed) for rows in chunk]
+    _require_resamples(resamples)
+    draws = _random_integers(num_rows, num_rows, resamples, seed)
+    scores = [statistic(rows) for chunk in draws for rows in chunk]
     resampled = torch.tensor(scores, dtype=torch.float64)
     require_finite("resampled score ", resampled)
-    return _percentiles(resampled, level)
+    return _percentiles(resampled)
 
 
 def paired_difference(
-    first: Float[Tensor, " B"],
-    second: Float[Tensor, " B"],
-    *,
-    level: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
+    first: Float[Tensor, " B"], second: Float[Tensor, " B"], *, resamples: int = 2000
 ) -> PairedDifference:
     """Test whether one system is better than another on the same rows (paired randomization).
 
@@ -135,16 +104,9 @@ def paired_difference(
     share of differences at least as large as the one seen is counted, that one included (so it
     is never 0).
 
-    Args:
-        first: One score a row for the system in question.
-        second: The scores of the other, in the same order of rows.
-        level: Share of the resampled differences that the interval holds.
-        resamples: How often the rows are drawn, and how often swapped.
-        seed: Start of the random numbers.
-
     Raises:
         DataError: There are no rows, not equally many on both sides, a score is not finite, or
-            `level` or `resamples` is out of range.
+            `resamples` is below 2.
 
     Source:
         Interval: Efron and Tibshirani 1993, section 13.3. Test: Noreen 1989, "Computer Intensive
@@ -153,21 +115,17 @@ def paired_difference(
     require_rows({"first": len(first), "second": len(second)})
     _require_scores("first", first)
     _require_scores("second", second)
-    _require_settings(level, resamples)
+    _require_resamples(resamples)
     differences = first.detach().cpu().double() - second.detach().cpu().double()
     seen = float(differences.mean())
-    swapped = torch.cat(
-        [
-            (differences * (chunk * 2 - 1).double()).mean(1)
-            for chunk in _coins(len(differences), resamples, seed + 1)
-        ]
-    )
+    coins = _random_integers(2, len(differences), resamples, seed=1)
+    swapped = torch.cat([(differences * (chunk * 2 - 1).double()).mean(1) for chunk in coins])
     # Sums of the same numbers in another order differ in their last digits.
     slack = 1e-12 * float(differences.abs().mean())
     as_large = int((swapped.abs() >= abs(seen) - slack).sum())
     return PairedDifference(
         difference=seen,
-        interval=_percentiles(_resampled_means(differences, resamples, seed), level),
+        interval=_percentiles(_resampled_means(differences, resamples, seed=0)),
         p_value=(as_large + 1) / (resamples + 1),
     )
 
@@ -176,21 +134,14 @@ def _resampled_means(
     scores: Float[Tensor, " B"], resamples: int, seed: int
 ) -> Float64[Tensor, " R"]:
     wide = scores.detach().cpu().double()
-    return torch.cat([wide[chunk].mean(1) for chunk in _draws(len(wide), resamples, seed)])
-
-
-def _draws(num_rows: int, resamples: int, seed: int) -> Iterator[Int64[Tensor, "R B"]]:
-    """Draw all rows with replacement `resamples` times, in chunks that fit into memory."""
-    return _random_integers(num_rows, num_rows, resamples, seed)
-
-
-def _coins(num_rows: int, resamples: int, seed: int) -> Iterator[Int64[Tensor, "R B"]]:
-    return _random_integers(2, num_rows, resamples, seed)
+    draws = _random_integers(len(wide), len(wide), resamples, seed)
+    return torch.cat([wide[chunk].mean(1) for chunk in draws])
 
 
 def _random_integers(
     end: int, num_rows: int, resamples: int, seed: int
 ) -> Iterator[Int64[Tensor, "R B"]]:
+    """Draw a number below `end` for each row, `resamples` times, in chunks that fit into memory."""
     generator = torch.Generator().manual_seed(seed)
     at_once = max(1, MAX_NUMBERS_AT_ONCE // num_rows)
     for start in range(0, resamples, at_once):
@@ -198,10 +149,10 @@ def _random_integers(
         yield torch.randint(end, (count, num_rows), generator=generator)
 
 
-def _percentiles(resampled: Float64[Tensor, " R"], level: float) -> Interval:
-    ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
+def _percentiles(resampled: Float64[Tensor, " R"]) -> Interval:
+    ends = torch.tensor([(1 - LEVEL) / 2, (1 + LEVEL) / 2], dtype=torch.float64)
     low, high = resampled.quantile(ends).tolist()
-    return Interval(low=low, high=high, level=level)
+    return Interval(low=low, high=high, level=LEVEL)
 
 
 def _require_scores(name: str, scores: Float[Tensor, " B"]) -> None:
@@ -209,9 +160,6 @@ def _require_scores(name: str, scores: Float[Tensor, " B"]) -> None:
     require_finite(name, scores)
 
 
-def _require_settings(level: float, resamples: int) -> None:
-    # NaN fails every comparison, so the range is asked for, not its opposite.
-    if not (math.isfinite(level) and 0 < level < 1):
-        raise DataError(f"level is {level}, but it lies between 0 and 1; 0.95 is customary")
+def _require_resamples(resamples: int) -> None:
     if resamples < 2:
         raise DataError(f"resamples is {resamples}, but at least 2 are needed; 1000 is customary")

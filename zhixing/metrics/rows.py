@@ -12,9 +12,6 @@ from zhixing.errors import DataError
 def require_rows(counts: Mapping[str, int]) -> None:
     """Refuse inputs that are empty or differ in their number of rows.
 
-    Args:
-        counts: Number of rows by the caller's name for the input.
-
     Raises:
         DataError: There is no row, or the inputs cannot belong to the same rows.
     """

@@ -21,6 +21,13 @@ WORDS: dict[Any, str] = {
 }
 
 
+LEAST: dict[str, float] = {
+    **dict.fromkeys(("vocab_size", "hidden_size", "num_heads", "feed_forward_size"), 1),
+    **dict.fromkeys(("encoder_layers", "decoder_layers", "position_offset", "token_types"), 0),
+    **{"rotary_base": 1.0, "rotary_scaling_factor": 1.0, "rotary_trained_positions": 1},
+}
+
+
 @dataclass(frozen=True)
 class ModelConfig:
     """Describe a model completely; two equal configurations build the same model.
@@ -151,13 +158,11 @@ class ModelConfig:
         return cls(**values)
 
     def _size_faults(self) -> list[str]:
-        faults = []
-        for name in ("vocab_size", "hidden_size", "num_heads", "feed_forward_size"):
-            if getattr(self, name) < 1:
-                faults.append(f"{name} is {getattr(self, name)}; it has to be at least 1")
-        for name in ("encoder_layers", "decoder_layers", "position_offset", "token_types"):
-            if getattr(self, name) < 0:
-                faults.append(f"{name} is {getattr(self, name)}; it has to be at least 0")
+        faults = [
+            f"{name} is {getattr(self, name)}; it has to be at least {least}"
+            for name, least in LEAST.items()
+            if not getattr(self, name) >= least
+        ]
         for name in ("head_size", "num_key_value_heads", "decoder_vocab_size"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 faults.append(f"{name} is {getattr(self, name)}; it has to be null or at least 1")
@@ -187,13 +192,6 @@ class ModelConfig:
                 f"num_key_value_heads is {shared}, which does not divide num_heads = "
                 f"{self.num_heads}; allowed are {fit}"
             )
-        for name, least in (
-            ("rotary_base", 1.0),
-            ("rotary_scaling_factor", 1.0),
-            ("rotary_trained_positions", 1),
-        ):
-            if not getattr(self, name) >= least:
-                faults.append(f"{name} is {getattr(self, name)}; it has to be at least {least}")
         if not 0 < self.rotary_low_factor < self.rotary_high_factor:
             faults.append(
                 f"rotary_low_factor is {self.rotary_low_factor}; it has to lie above 0 and below "
@@ -203,15 +201,14 @@ class ModelConfig:
 
     def _decoder_faults(self) -> list[str]:
         if not self.decoder_layers:
-            wants = [
-                f"{name} is {getattr(self, name)!r}"
-                for name, is_wanted in (
-                    ("decoder_vocab_size", self.decoder_vocab_size is not None),
-                    ("head", self.head == "next_token"),
-                )
-                if is_wanted
+            wants: dict[str, object] = {"decoder_vocab_size": self.decoder_vocab_size}
+            if self.head == "next_token":
+                wants["head"] = self.head
+            return [
+                f"{name} is {value!r}, which needs a decoder; set decoder_layers"
+                for name, value in wants.items()
+                if value is not None
             ]
-            return [f"{want}, which needs a decoder; set decoder_layers" for want in wants]
         faults = []
         if not self.encoder_layers and self.decoder_vocab_size is not None:
             faults.append(
@@ -229,14 +226,10 @@ class ModelConfig:
             "activation": tuple(ACTIVATIONS),
             "head_activation": tuple(ACTIVATIONS),
             "classifier_activation": (None, *ACTIVATIONS),
-            "norm": get_args(NormPlace),
-            "norm_kind": get_args(NormKind),
-            "positions": get_args(PositionKind),
-            "sinusoid": get_args(SinusoidKind),
-            "rotary_scaling": get_args(RotaryScalingKind),
-            "head": get_args(HeadKind),
-            "pooling": get_args(PoolingKind),
         }
+        for each in fields(self):
+            if get_origin(each.type) is Literal:
+                choices[each.name] = get_args(each.type)
         return [
             f"{name} is {getattr(self, name)!r}; allowed are {', '.join(map(str, allowed))}"
             for name, allowed in choices.items()

@@ -71,11 +71,7 @@ class VocabularyHead(nn.Module):
 class NextTokenHead(nn.Module):
     """Give logits over the vocabulary for the token that comes next (language modeling).
 
-    Args:
-        tokens: The decoder's token table.
-        is_tied: Multiply by the table itself.
-        bias: Add something to each score.
-        scale: Factor on what is read.
+    It multiplies by the decoder's token table itself where it is tied.
 
     Source:
         Vaswani et al. 2017, arXiv:1706.03762, section 3.4; Press & Wolf 2017, arXiv:1608.05859,

@@ -6,8 +6,8 @@ with one scale and one offset a row; `layers/kernels/int8` says how the two are 
 
 import copy
 import hashlib
-from collections.abc import Callable, Collection
-from typing import Any
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, TypeGuard, TypeVar, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -34,6 +34,8 @@ MAX_DOUBLE_LAYOUT = 1 << 25
 # They work on one vector a text: rounding them gains no time and moves answers.
 FLOAT_PARTS = ("classification", "pooler")
 
+Old = TypeVar("Old", bound=nn.Module)
+
 
 class Int8Linear(Derived):
     """A dynamically quantized linear layer: int8 weight per channel, input rounded row by row.
@@ -44,11 +46,6 @@ class Int8Linear(Derived):
     A layer that `releases` gives up its weight when it is laid out for the kernel, which halves
     the memory; it can then be used where it is, and neither be saved nor moved. One that `is_lean`
     keeps one layout only.
-
-    Args:
-        in_features: Width of the input.
-        out_features: Width of the output.
-        bias: Whether something is added.
     """
 
     weight: Tensor | None
@@ -131,12 +128,7 @@ class Int8Linear(Derived):
 
 
 class Int8Embedding(nn.Module):
-    """A quantized embedding: a table of int8 vectors, with one scale a vector.
-
-    Args:
-        num_embeddings: Vectors.
-        embedding_dim: Width of a vector.
-    """
+    """A quantized embedding: a table of int8 vectors, with one scale a vector."""
 
     weight: Tensor
     scale: Tensor
@@ -213,15 +205,16 @@ def quantize(model: nn.Module, *, skip: Callable[[str], bool] | None = None) -> 
             f"cannot express; train or fetch the model again"
         )
     rounded: dict[int, Int8Weight] = {}
-    replacements: dict[int, nn.Module] = {}
-    for name, module in places:
+
+    def as_int8(module: nn.Linear | nn.Embedding) -> nn.Module:
         key = id(module.weight)
         if key not in rounded:
             rounded[key] = quantize_weight(module.weight)
-        if id(module) not in replacements:
-            replacements[id(module)] = _with_rounded(module, rounded[key])
-        _put(model, name, replacements[id(module)])
-    return model
+        if isinstance(module, nn.Embedding):
+            return Int8Embedding.from_float(module, rounded[key])
+        return Int8Linear.from_float(module, rounded[key])
+
+    return _replaced(model, places, as_int8)
 
 
 def dequantize(model: nn.Module) -> nn.Module:
@@ -230,17 +223,18 @@ def dequantize(model: nn.Module) -> nn.Module:
     Weights that were shared are shared again.
     """
     widened: dict[int, nn.Parameter] = {}
-    replacements: dict[int, nn.Module] = {}
-    for name, module in list(model.named_modules(remove_duplicate=False)):
-        if not isinstance(module, Int8Linear | Int8Embedding) or module.weight is None:
-            continue
-        if id(module) not in replacements:
-            weight = module.weight
-            numbers = weight.float() * module.scale.unsqueeze(-1)
-            parameter = widened.setdefault(weight.data_ptr(), nn.Parameter(numbers))
-            replacements[id(module)] = _floating(module, parameter)
-        _put(model, name, replacements[id(module)])
-    return model
+    places = [
+        (name, module)
+        for name, module in model.named_modules(remove_duplicate=False)
+        if isinstance(module, Int8Linear | Int8Embedding) and module.weight is not None
+    ]
+
+    def as_float(module: Int8Linear | Int8Embedding) -> nn.Module:
+        weight = cast("Tensor", module.weight)
+        numbers = weight.float() * module.scale.unsqueeze(-1)
+        return _floating(module, widened.setdefault(weight.data_ptr(), nn.Parameter(numbers)))
+
+    return _replaced(model, places, as_float)
 
 
 def _floating(module: Int8Linear | Int8Embedding, weight: nn.Parameter) -> nn.Module:
@@ -290,32 +284,31 @@ def has_released(model: nn.Module) -> bool:
 def prepare_int8(model: nn.Module, names: Collection[str]) -> nn.Module:
     """Replace named modules by empty int8 ones, in place, so that a saved int8 state dict fits.
 
-    Args:
-        model: As it was built, in float.
-        names: Full names of the modules that were int8 when saved.
-
     Returns:
         The model that was given.
 
     Raises:
         CheckpointError: If a name is not that of a linear layer or an embedding.
     """
-    modules = dict(model.named_modules(remove_duplicate=False))
-    wrong = sorted(
-        name for name in names if not isinstance(modules.get(name), nn.Linear | nn.Embedding)
-    )
+    modules = {
+        name: module
+        for name, module in model.named_modules(remove_duplicate=False)
+        if isinstance(module, nn.Linear | nn.Embedding)
+    }
+    wrong = sorted(set(names) - set(modules))
     if wrong:
         raise CheckpointError(
             f"the int8 weights name {', '.join(wrong)}, which this model has not as a linear layer "
             f"or an embedding; quantize the original model again"
         )
-    replacements: dict[int, nn.Module] = {}
-    for name in sorted(names):
-        module = modules[name]
-        if id(module) not in replacements:
-            replacements[id(module)] = _emptied(module)
-        _put(model, name, replacements[id(module)])
-    return model
+
+    def emptied(module: nn.Linear | nn.Embedding) -> nn.Module:
+        if isinstance(module, nn.Embedding):
+            return Int8Embedding(module.num_embeddings, module.embedding_dim)
+        has_bias = module.bias is not None
+        return Int8Linear(module.in_features, module.out_features, bias=has_bias)
+
+    return _replaced(model, [(name, modules[name]) for name in sorted(names)], emptied)
 
 
 def is_quantized(model: nn.Module) -> bool:
@@ -327,29 +320,20 @@ def _works_on_texts(name: str) -> bool:
     return name.split(".")[0] in FLOAT_PARTS
 
 
-def _can_be_int8(module: nn.Module) -> bool:
+def _can_be_int8(module: nn.Module) -> TypeGuard[nn.Linear | nn.Embedding]:
     if isinstance(module, nn.Embedding):
         return module.num_embeddings >= MIN_TABLE_ROWS
     return isinstance(module, nn.Linear)
 
 
-def _with_rounded(module: nn.Module, rounded: Int8Weight) -> nn.Module:
-    if isinstance(module, nn.Embedding):
-        return Int8Embedding.from_float(module, rounded)
-    if isinstance(module, nn.Linear):
-        return Int8Linear.from_float(module, rounded)
-    return module
-
-
-def _emptied(module: nn.Module) -> nn.Module:
-    if isinstance(module, nn.Embedding):
-        return Int8Embedding(module.num_embeddings, module.embedding_dim)
-    if isinstance(module, nn.Linear):
-        has_bias = module.bias is not None
-        return Int8Linear(module.in_features, module.out_features, bias=has_bias)
-    return module
-
-
-def _put(model: nn.Module, name: str, module: nn.Module) -> None:
-    parent, _, attribute = name.rpartition(".")
-    setattr(model.get_submodule(parent), attribute, module)
+def _replaced(
+    model: nn.Module, places: Iterable[tuple[str, Old]], make: Callable[[Old], nn.Module]
+) -> nn.Module:
+    """Replace modules by name; one that stands in several places stays one."""
+    made: dict[int, nn.Module] = {}
+    for name, module in places:
+        if id(module) not in made:
+            made[id(module)] = make(module)
+        parent, _, attribute = name.rpartition(".")
+        setattr(model.get_submodule(parent), attribute, made[id(module)])
+    return model

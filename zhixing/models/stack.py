@@ -7,7 +7,7 @@ from typing import cast
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from zhixing.layers.block import Block, BlockConfig, Memory, StackContext, StepContext
+from zhixing.layers.block import Block, BlockConfig, StackContext, StepContext
 from zhixing.layers.cache import BeamMask, spare_mask
 from zhixing.layers.dropout import Noise
 from zhixing.layers.norm import Norm, norm_named
@@ -18,6 +18,7 @@ from zhixing.layers.positions import (
     Rotary,
     RotaryScaling,
 )
+from zhixing.layers.ragged import Ragged
 from zhixing.models.checkpointing import recomputed
 from zhixing.models.config import ModelConfig
 from zhixing.models.decoding import DecoderState
@@ -26,11 +27,7 @@ from zhixing.models.decoding import DecoderState
 class Stack(nn.Module):
     """Hold the blocks of an encoder or decoder, and what all of them are told alike.
 
-    Args:
-        config: Of the model.
-        num_layers: Blocks. A stack of none has no weights and hands on what it is given.
-        is_causal: Positions see only those before them and themselves.
-        has_cross_attention: Every block attends to an encoder's output too.
+    A stack of no layers has no weights and hands on what it is given.
     """
 
     def __init__(
@@ -94,7 +91,7 @@ class Stack(nn.Module):
         x: Float[Tensor, "N D"],
         lengths: tuple[int, ...],
         *,
-        memory: Memory | None = None,
+        memory: Ragged | None = None,
         noise: Noise | None = None,
         gradient_checkpointing: bool = False,
     ) -> Float[Tensor, "N D"]:
@@ -107,7 +104,7 @@ class Stack(nn.Module):
         return x if self.norm is None else self.norm(x)
 
     def prefill(
-        self, x: Float[Tensor, "N D"], lengths: tuple[int, ...], *, memory: Memory | None = None
+        self, x: Float[Tensor, "N D"], lengths: tuple[int, ...], *, memory: Ragged | None = None
     ) -> tuple[Float[Tensor, "N D"], DecoderState]:
         """Read whole prompts in one pass, and fill the KV cache; see `Block.prefill`."""
         memory_mask = None
@@ -128,9 +125,8 @@ class Stack(nn.Module):
     ) -> tuple[Float[Tensor, "N D"], DecoderState]:
         """Read one new position of every hypothesis; see `Block.step`.
 
-        Args:
-            x: The hypotheses of the first sequence first.
-            state: It is consumed; its beam mask has grown already by the new positions.
+        The hypotheses of the first sequence come first. The state is consumed; its beam mask has
+        grown already by the new positions.
         """
         context = StepContext(
             positions=state.beam_mask.newest,

@@ -7,7 +7,6 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from zhixing.errors import ConfigError, DataError
-from zhixing.layers.block import Memory
 from zhixing.layers.dropout import Noise
 from zhixing.layers.embedding import Embedding
 from zhixing.layers.norm import norm_named
@@ -158,11 +157,7 @@ class Transformer(nn.Module):
     ) -> Float[Tensor, "N D"]:
         """Give the decoder's hidden state at every position of given outputs (teacher forcing).
 
-        Args:
-            input_ids: What the encoder reads; None where the decoder stands alone.
-            output_ids: What the decoder has written, of each sequence, its start token first.
-            noise: For dropout.
-            gradient_checkpointing: Keep less for backward.
+        An output begins with the start token. A decoder that stands alone takes no input.
 
         Raises:
             ConfigError: If the model has no decoder.
@@ -185,10 +180,8 @@ class Transformer(nn.Module):
     ) -> tuple[Float[Tensor, "B D"], DecoderState]:
         """Run the encoder, if there is one, and read the decoder's prompts in one pass (prefill).
 
-        Args:
-            input_ids: What the encoder reads; None where the decoder stands alone.
-            prompts: What the decoder reads first, of any length each: the start token, or a text
-                to go on with.
+        A prompt is the start token, or a text to go on with. A decoder that stands alone takes no
+        input.
 
         Returns:
             The hidden states after the prompts, which `next_logits` scores the first new tokens
@@ -208,9 +201,7 @@ class Transformer(nn.Module):
     ) -> tuple[Float[Tensor, "N D"], DecoderState]:
         """Read one token of every hypothesis; give what `next_logits` scores the next by.
 
-        Args:
-            ids: One a hypothesis, those of the first sequence first.
-            state: It is consumed.
+        The hypotheses of the first sequence come first. The state is consumed.
 
         Raises:
             ConfigError: If the model has no decoder.
@@ -255,7 +246,7 @@ class Transformer(nn.Module):
 
     def _memory(
         self, input_ids: Ragged | None, noise: Noise | None, gradient_checkpointing: bool
-    ) -> Memory | None:
+    ) -> Ragged | None:
         has_encoder = self.decoder_embedding is not None
         if has_encoder == (input_ids is None):
             raise DataError(
@@ -266,7 +257,7 @@ class Transformer(nn.Module):
         if input_ids is None:
             return None
         states = self(input_ids, noise=noise, gradient_checkpointing=gradient_checkpointing)
-        return Memory(states, input_ids.lengths)
+        return Ragged(states, input_ids.lengths)
 
 
 def _embedding(config: ModelConfig, tokens: nn.Embedding) -> Embedding:

@@ -77,11 +77,8 @@ class WeightNames:
 class Reading:
     """A checkpoint's state dict under our names, with missing and unknown keys.
 
-    Attributes:
-        weights: By our names.
-        missing: Our names for which nothing was found.
-        unknown: Their names that no entry speaks of.
-        left_out: Their names of heads that were not asked for.
+    `unknown` are their names that no entry speaks of, `left_out` those of heads that were not asked
+    for.
     """
 
     weights: dict[str, Tensor]

@@ -1,4 +1,4 @@
-"""Chart axes: linear and logarithmic scales, ranges, ticks, downsampling of points."""
+"""Chart axes: linear scales, ranges, ticks, downsampling of points."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -8,63 +8,48 @@ from zhixing.pages.html import Number, scientific
 
 # A span between two larger values could overflow; no measurement comes near.
 MAX_DRAWABLE = 1e300
+_MAX_POINTS = 1200
 # From which value on a unit is used. Below 10,000 the digits themselves are easier to read.
 _UNITS = ((1e9, 1e9, "B"), (1e6, 1e6, "M"), (1e4, 1e3, "k"))
 
 
 @dataclass(frozen=True)
 class Axis:
-    """A linear or logarithmic axis: a range of values laid along a line of pixels.
+    """A linear axis: a range of values laid along a line of pixels.
 
-    Attributes:
-        low: Value at the start.
-        high: Value at the end, above `low`.
-        start: Pixel of `low`.
-        end: Pixel of `high`; smaller than `start` on an axis that points up.
-        is_log: Whether equal steps are equal ratios.
+    `end` is the smaller pixel on an axis that points up.
     """
 
     low: Number
     high: Number
     start: Number
     end: Number
-    is_log: bool = False
 
     def pixel(self, value: Number) -> float:
         """Give the pixel of a value, which must be one that `is_drawable`."""
-        low, high, at = self.low, self.high, float(value)
-        if self.is_log:
-            low, high, at = math.log10(low), math.log10(high), math.log10(at)
-        return self.start + (at - low) / (high - low) * (self.end - self.start)
+        share = (float(value) - self.low) / (self.high - self.low)
+        return self.start + share * (self.end - self.start)
 
     def ticks(self) -> list[tuple[float, str]]:
         """Give the pixels and labels of round values within the range."""
-        if self.is_log:
-            values = log_ticks(self.low, self.high)
-            labels = [tick_labels([value])[0] for value in values]
-        else:
-            values = linear_ticks(self.low, self.high)
-            labels = tick_labels(values)
-        return [(self.pixel(value), label) for value, label in zip(values, labels, strict=True)]
+        values = linear_ticks(self.low, self.high)
+        return list(zip(map(self.pixel, values), tick_labels(values), strict=True))
 
 
-def is_drawable(value: Number, is_log: bool = False) -> bool:
+def is_drawable(value: Number) -> bool:
     """Tell whether a value has a place on an axis, which NaN and infinity have not."""
-    return abs(value) <= MAX_DRAWABLE and (not is_log or value > 0)
+    return abs(value) <= MAX_DRAWABLE
 
 
-def value_range(values: Iterable[Number], *, is_log: bool = False) -> tuple[float, float]:
+def value_range(values: Iterable[Number]) -> tuple[float, float]:
     """Give a range that holds all values that can be drawn, and is never empty.
 
-    A single value lies in the middle of the range; no value at all gives 0 to 1 (1 to 10 on a
-    logarithmic axis).
+    A single value lies in the middle of the range; no value at all gives 0 to 1.
     """
-    drawable = [float(value) for value in values if is_drawable(value, is_log)]
+    drawable = [float(value) for value in values if is_drawable(value)]
     if not drawable:
-        return (1.0, 10.0) if is_log else (0.0, 1.0)
+        return 0.0, 1.0
     low, high = min(drawable), max(drawable)
-    if is_log:
-        return (low, high) if high / low > 1 + 1e-9 else (low / 2, high * 2)
     if high - low > 1e-9 * max(abs(low), abs(high)):
         return low, high
     margin = abs(low) / 10 or 0.5
@@ -119,21 +104,6 @@ def linear_ticks(low: Number, high: Number) -> list[float]:
     return [float(f"{i * step:.12g}") for i in range(first, last + 1)]
 
 
-def log_ticks(low: Number, high: Number) -> list[float]:
-    """Give powers of ten within a range, with 2 and 5 times them where the range is short.
-
-    Example:
-        >>> log_ticks(0.5, 20.0)
-        [0.5, 1.0, 2.0, 5.0, 10.0, 20.0]
-    """
-    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    factors = (1, 2, 5) if last - first <= 3 else (1,)
-    every = max(1, (last - first) // 8)
-    values = [float(f"{f}e{p}") for p in range(first, last + 1, every) for f in factors]
-    inside = [value for value in values if low * (1 - 1e-9) <= value <= high * (1 + 1e-9)]
-    return inside if len(inside) > 1 else [low, high]
-
-
 def tick_labels(values: Sequence[Number]) -> list[str]:
     """Write ticks of one axis alike: the same unit and the same number of decimals.
 
@@ -154,19 +124,19 @@ def tick_labels(values: Sequence[Number]) -> list[str]:
     ]
 
 
-def points_worth_drawing(x: Sequence[Number], y: Sequence[Number], limit: int = 1200) -> list[int]:
-    """Downsample a curve to about `limit` points that draw the same picture as all of them.
+def points_worth_drawing(x: Sequence[Number], y: Sequence[Number]) -> list[int]:
+    """Downsample a curve to about 1200 points that draw the same picture as all of them.
 
     Of each of equally long stretches the points with the lowest and highest x and y are kept, and
     one that cannot be drawn if there is one. So every extreme stays, and every gap.
 
     Returns:
-        Indices in rising order; all of them where there are no more than `limit`.
+        Indices in rising order; all of them where there are no more than 1200.
     """
     count = len(x)
-    if count <= limit:
+    if count <= _MAX_POINTS:
         return list(range(count))
-    length = -(-count * 4 // limit)
+    length = -(-count * 4 // _MAX_POINTS)
     kept: set[int] = set()
     for start in range(0, count, length):
         stretch = range(start, min(start + length, count))
@@ -176,8 +146,7 @@ def points_worth_drawing(x: Sequence[Number], y: Sequence[Number], limit: int = 
             # Of equals the last, so that a level stretch is drawn to its end.
             kept.add(max(reversed(drawable), key=values.__getitem__))
         if len(drawable) < len(stretch):
-            gaps = set(stretch).difference(drawable)
-            kept.add(min(gaps))
+            kept.add(min(set(stretch).difference(drawable)))
     return sorted(kept)
 
 

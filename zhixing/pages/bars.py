@@ -26,14 +26,7 @@ _MAX_NAME_COLUMNS = 32
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar: a value under a name, with the ends of its interval where there is one.
-
-    Attributes:
-        name: What it is the value of.
-        value: Length of the bar.
-        low: Lower end of its interval, or None.
-        high: Upper end of its interval, or None.
-    """
+    """A bar: a value under a name, with the ends of its interval where there is one."""
 
     name: str
     value: Number
@@ -95,7 +88,7 @@ def bar_chart(bars: Sequence[Bar], *, x_label: str, title: str = "") -> Html:
     )
 
 
-def reliability_diagram(bins: Sequence[ReliabilityBin], *, title: str = "") -> Html:
+def reliability_diagram(bins: Sequence[ReliabilityBin]) -> Html:
     """Draw a reliability diagram: accuracy against confidence, bin by bin.
 
     Bars below the dashed line are too sure, bars above it not sure enough. The thin line in each
@@ -127,8 +120,7 @@ def reliability_diagram(bins: Sequence[ReliabilityBin], *, title: str = "") -> H
         ("equal", '<line class="ideal" x1="1" x2="25" y1="5" y2="5"/>'),
     ]
     return figure(
-        drawing("".join(shapes), width, 440, title or "accuracy by confidence"),
-        title=title,
+        drawing("".join(shapes), width, 440, "accuracy by confidence"),
         legend=legend(samples),
     )
 

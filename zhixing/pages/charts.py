@@ -1,7 +1,7 @@
 """Line charts and histograms as SVG inside the page.
 
-Values that are not finite (or not positive, on a logarithmic axis) are left out: a gap in a line,
-no point, no bar. A figure that leaves something out says how much.
+Values that are not finite are left out: a gap in a line, no point, no bar. A figure that leaves
+something out says how much.
 """
 
 import json
@@ -36,16 +36,13 @@ _WIDTH, _HEIGHT = 680.0, 300.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 66.0, 664.0, 30.0, 254.0
 # So many points are noise more than a curve, and a thick line would hide the others.
 _MAX_THICK_POINTS = 300
+# About so many; at most twice as many, usually fewer.
+_NUM_BINS = 30
 
 
 @dataclass(frozen=True)
 class Series:
     """A series of points under one name, joined in their order where drawn as a line.
-
-    Attributes:
-        name: Its name in the legend.
-        x: Where each point lies.
-        y: How high.
 
     Raises:
         DataError: There is not one y for each x.
@@ -77,36 +74,27 @@ def line_chart(
     *,
     x_label: str,
     y_label: str,
-    title: str = "",
     markers: Sequence[Marker] = (),
-    log_x: bool = False,
-    log_y: bool = False,
 ) -> Html:
     """Draw a line chart of curves over one pair of axes; the pointer reads off their values.
 
     Of more than about 1200 points of a series only those are kept that change the picture: the
     extremes of every short stretch. A point between two gaps is drawn as a dot.
 
-    Args:
-        series: One curve each.
-        x_label: What x is, with its unit.
-        y_label: What y is, with its unit.
-        title: A line above.
-        markers: Points to point out.
-        log_x: Let equal distances be equal ratios of x.
-        log_y: Let equal distances be equal ratios of y.
+    The labels say what x and y are, with their units.
 
     Example:
         >>> chart = line_chart([Series("loss", [1, 2], [3.0, 2.5])], x_label="step", y_label="nats")
         >>> "<svg" in chart.markup
         True
     """
-    cleaned = [_cleaned(each, log_x, log_y) for each in series]
-    x, y = _axes(cleaned, markers, log_x, log_y)
+    cleaned = [_cleaned(each) for each in series]
+    marked = [each for each in markers if is_drawable(each.x) and is_drawable(each.y)]
+    x, y = _axes(cleaned, marked)
     shapes = [bottom_axis(x, _TOP, _BOTTOM, x_label), left_axis(y, _LEFT, _RIGHT, y_label)]
     shapes += [_curve(each, i, x, y) for i, each in enumerate(cleaned)]
     shapes.append(f'<line class="rule" y1="{_TOP:g}" y2="{_BOTTOM:g}" visibility="hidden"/>')
-    shapes += [_mark(each, x, y) for each in markers if _is_markable(each, log_x, log_y)]
+    shapes += [_mark(each, x, y) for each in marked]
     if not any(_drawn(each) for each in cleaned):
         shapes.append(no_values(_WIDTH, _HEIGHT))
     return figure(
@@ -114,35 +102,23 @@ def line_chart(
             "".join(shapes),
             _WIDTH,
             _HEIGHT,
-            title or f"{y_label} by {x_label}",
+            f"{y_label} by {x_label}",
             _readings(cleaned, x, y, x_label),
         ),
-        title=title,
         legend=legend([(each.name, line_sample(i)) for i, each in enumerate(series)]),
-        note=_left_out(series, log_x, log_y),
+        note=_left_out(series),
     )
 
 
-def histogram(
-    values: Sequence[Number], *, x_label: str, title: str = "", num_bins: int = 30
-) -> Html:
-    """Draw a histogram: the counts of values between round edges.
+def histogram(values: Sequence[Number], *, x_label: str) -> Html:
+    """Draw a histogram: the counts of values between round edges, in some 30 bins.
 
     A bin holds its lower edge and not its upper one; whole numbers get bins of a whole width.
-
-    Args:
-        values: What is counted.
-        x_label: What a value is, with its unit.
-        title: A line above.
-        num_bins: About how many bins; at most twice as many, usually fewer.
-
-    Raises:
-        DataError: `num_bins` is below 1.
     """
-    if num_bins < 1:
-        raise DataError(f"num_bins is {num_bins}, but there must be at least 1; 30 is customary")
     known = [value for value in values if is_drawable(value)]
-    step = _bin_width(known, num_bins)
+    step = tick_step(*value_range(known), _NUM_BINS)
+    if all(value == int(value) for value in known):
+        step = max(1.0, step)
     counts: dict[int, int] = {}
     for value in known:
         index = math.floor(value / step + 1e-9)
@@ -162,26 +138,15 @@ def histogram(
     if not known:
         shapes.append(no_values(_WIDTH, _HEIGHT))
     return figure(
-        drawing("".join(shapes), _WIDTH, _HEIGHT, title or f"distribution of {x_label}"),
-        title=title,
-        note=_gap_note(len(values) - len(known), len(values), "finite"),
+        drawing("".join(shapes), _WIDTH, _HEIGHT, f"distribution of {x_label}"),
+        note=_gap_note(len(values) - len(known), len(values)),
     )
 
 
-def _bin_width(values: Sequence[Number], num_bins: int) -> float:
-    low, high = value_range(values)
-    step = tick_step(low, high, num_bins)
-    is_whole = all(value == int(value) for value in values)
-    return max(1.0, step) if is_whole else step
-
-
-def _cleaned(series: Series, log_x: bool, log_y: bool) -> Series:
+def _cleaned(series: Series) -> Series:
     """Thin a series, and make NaN of every point that has no place."""
-    x = [a if is_drawable(a, log_x) else math.nan for a in series.x]
-    y = [
-        b if is_drawable(b, log_y) and a == a else math.nan
-        for a, b in zip(x, series.y, strict=True)
-    ]
+    x = [a if is_drawable(a) else math.nan for a in series.x]
+    y = [b if is_drawable(b) and a == a else math.nan for a, b in zip(x, series.y, strict=True)]
     kept = points_worth_drawing(x, y)
     return Series(series.name, [x[i] for i in kept], [y[i] for i in kept])
 
@@ -190,19 +155,12 @@ def _drawn(series: Series) -> list[tuple[Number, Number]]:
     return [(a, b) for a, b in zip(series.x, series.y, strict=True) if b == b]
 
 
-def _axes(
-    series: Sequence[Series], markers: Sequence[Marker], log_x: bool, log_y: bool
-) -> tuple[Axis, Axis]:
+def _axes(series: Sequence[Series], markers: Sequence[Marker]) -> tuple[Axis, Axis]:
     points = [point for each in series for point in _drawn(each)]
-    points += [(each.x, each.y) for each in markers if _is_markable(each, log_x, log_y)]
-    low_x, high_x = value_range([x for x, _ in points], is_log=log_x)
-    low_y, high_y = value_range([y for _, y in points], is_log=log_y)
-    if not log_y:
-        low_y, high_y = padded_range(low_y, high_y)
-    return (
-        Axis(low_x, high_x, _LEFT, _RIGHT, is_log=log_x),
-        Axis(low_y, high_y, _BOTTOM, _TOP, is_log=log_y),
-    )
+    points += [(each.x, each.y) for each in markers]
+    x_range = value_range([x for x, _ in points])
+    y_range = padded_range(*value_range([y for _, y in points]))
+    return Axis(*x_range, _LEFT, _RIGHT), Axis(*y_range, _BOTTOM, _TOP)
 
 
 def _curve(series: Series, number: int, x: Axis, y: Axis) -> str:
@@ -219,14 +177,10 @@ def _curve(series: Series, number: int, x: Axis, y: Axis) -> str:
     for stretch in stretches:
         if len(stretch) == 1:
             left, top = stretch[0].split(",")
-            dots.append(_dot(float(left), float(top), 2.5))
+            dots.append(f'<circle cx="{left}" cy="{top}" r="2.5"/>')
         elif stretch:
             lines.append(f'<polyline {thin} points="{" ".join(stretch)}"/>')
     return "".join(lines) + f'<g class="f{number % NUM_SERIES_COLOURS}">{"".join(dots)}</g>'
-
-
-def _dot(left: Number, top: Number, radius: Number) -> str:
-    return f'<circle cx="{left:.1f}" cy="{top:.1f}" r="{radius:g}"/>'
 
 
 def _mark(marker: Marker, x: Axis, y: Axis) -> str:
@@ -241,14 +195,10 @@ def _mark(marker: Marker, x: Axis, y: Axis) -> str:
     )
 
 
-def _is_markable(marker: Marker, log_x: bool, log_y: bool) -> bool:
-    return is_drawable(marker.x, log_x) and is_drawable(marker.y, log_y)
-
-
 def _readings(series: Sequence[Series], x: Axis, y: Axis, x_label: str) -> str:
     """Give the script of the page the values that it shows under the pointer."""
     axes = {
-        "x": {"low": x.low, "high": x.high, "log": x.is_log, "label": x_label},
+        "x": {"low": x.low, "high": x.high, "label": x_label},
         "left": x.start,
         "right": x.end,
         "top": y.end,
@@ -276,18 +226,14 @@ def _brief(value: Number) -> Number:
     return int(brief) if brief == int(brief) and abs(brief) < 1e15 else brief
 
 
-def _left_out(series: Sequence[Series], log_x: bool, log_y: bool) -> str:
-    total = sum(len(each.x) for each in series)
-    drawn = sum(
-        is_drawable(a, log_x) and is_drawable(b, log_y)
-        for each in series
-        for a, b in zip(each.x, each.y, strict=True)
-    )
-    return _gap_note(total - drawn, total, "finite and positive" if log_x or log_y else "finite")
+def _left_out(series: Sequence[Series]) -> str:
+    points = [point for each in series for point in zip(each.x, each.y, strict=True)]
+    drawn = sum(is_drawable(a) and is_drawable(b) for a, b in points)
+    return _gap_note(len(points) - drawn, len(points))
 
 
-def _gap_note(missing: int, total: int, wanted: str) -> str:
+def _gap_note(missing: int, total: int) -> str:
     if not missing:
         return ""
     verb = "is" if missing == 1 else "are"
-    return f"{missing:,} of {total:,} values {verb} not {wanted}, and left out."
+    return f"{missing:,} of {total:,} values {verb} not finite, and left out."

@@ -23,12 +23,7 @@ def figure(drawing: str, *, title: str = "", legend: str = "", note: str = "") -
 def drawing(content: str, width: Number, height: Number, label: str, attributes: str = "") -> str:
     """Wrap shapes as one SVG drawing, as wide as the page allows.
 
-    Args:
-        content: Shapes in pixels of `width` by `height`.
-        width: Width of the drawing area.
-        height: Height of the drawing area.
-        label: What a screen reader says in its place.
-        attributes: Further attributes, each after a space.
+    The label is what a screen reader says in its place. Further attributes come each after a space.
     """
     # In half a page a wide drawing shrinks so far that its letters have to grow.
     wide = ' class="wide"' if width > 600 else ""
@@ -75,11 +70,7 @@ def series_style(number: int, *, is_thin: bool = False) -> str:
 
 
 def legend(entries: Sequence[tuple[str, str]]) -> str:
-    """Make a legend: names beside drawings of 26 by 10 pixels; nothing for a lone entry.
-
-    Args:
-        entries: Name and shapes.
-    """
+    """Make a legend: names beside drawings of 26 by 10 pixels; nothing for a lone entry."""
     if len(entries) < 2:
         return ""
     items = "".join(

@@ -20,12 +20,7 @@ _MAX_NUMBERED_SIDE = 30
 
 @dataclass(frozen=True)
 class HeatMap:
-    """One of several heat maps over the same rows and columns, such as one attention head.
-
-    Attributes:
-        title: What this one shows.
-        values: One list a row.
-    """
+    """One of several heat maps over the same rows and columns, such as one attention head."""
 
     title: str
     values: Sequence[Sequence[Number]]
@@ -35,15 +30,7 @@ class HeatMap:
 class _Layout:
     """Where the cells lie, in pixels.
 
-    Attributes:
-        cell: Width and height of one.
-        left: Where the first column begins.
-        top: Where the first row begins.
-        width: Of the whole drawing.
-        height: Of the whole drawing.
-        font: Size of the names; 0 where there is no room for names that can be read.
-        name_columns: How much of a name is shown.
-        is_upright: Whether the names of columns are turned.
+    With a font of 0 there is no room for names that can be read; names of columns may be upright.
     """
 
     cell: Number
@@ -61,7 +48,6 @@ def heat_map(
     row_names: Sequence[str],
     column_names: Sequence[str],
     *,
-    title: str = "",
     row_label: str = "",
     column_label: str = "",
     mark_errors: bool = False,
@@ -72,15 +58,8 @@ def heat_map(
     many right answers; zero has no shade. Values below zero have the second colour. A value that
     is not finite is an empty cell. Up to 30 rows and columns have their numbers written in.
 
-    Args:
-        values: One list a row.
-        row_names: A name for each row.
-        column_names: A name for each column.
-        title: A line above.
-        row_label: What the rows are, such as "true label".
-        column_label: What the columns are, such as "predicted label".
-        mark_errors: Give all cells off the diagonal the second colour, as a confusion matrix
-            wants it.
+    There is one list of values a row. With `mark_errors` all cells off the diagonal have the second
+    colour, as a confusion matrix wants it.
 
     Raises:
         DataError: The values do not fit the names.
@@ -90,7 +69,7 @@ def heat_map(
         >>> heat_map([[9, 1], [0, 12]], names, names, mark_errors=True).markup.count("<path")
         3
     """
-    _require_fit(values, row_names, column_names, title)
+    _require_fit(values, row_names, column_names, "the heat map")
     layout = _layout(row_names, column_names)
     top_value = _largest([values])
     has_numbers = max(len(row_names), len(column_names)) <= _MAX_NUMBERED_SIDE
@@ -100,12 +79,9 @@ def heat_map(
         _cells(values, top_value, layout, mark_errors),
         _numbers(values, top_value, layout) if has_numbers else "",
     ]
-    caption = f"<figcaption>{escape(title)}</figcaption>" if title else ""
     names = _reading_names(row_names, column_names, row_label, column_label)
-    svg = _svg("".join(shapes), values, layout, title or "heat map", is_fixed=True)
-    return Html(
-        f'<figure>{caption}<div class="heat"{names}>{svg}</div>{_shades([values])}</figure>'
-    )
+    svg = _svg("".join(shapes), values, layout, "heat map", is_fixed=True)
+    return Html(f'<figure><div class="heat"{names}>{svg}</div>{_shades([values])}</figure>')
 
 
 def heat_maps(
@@ -121,18 +97,11 @@ def heat_maps(
     Meant for attention: a map a head, own tokens in rows, attended tokens in columns. Shades are
     those of `heat_map`; no numbers are written, but the pointer reads them off.
 
-    Args:
-        maps: What to draw, in order.
-        row_names: A name for each row of every map.
-        column_names: A name for each column of every map.
-        row_label: What the rows are.
-        column_label: What the columns are.
-
     Raises:
         DataError: The values of a map do not fit the names.
     """
     for each in maps:
-        _require_fit(each.values, row_names, column_names, each.title)
+        _require_fit(each.values, row_names, column_names, f"heat map {each.title!r}")
     layout = _small_layout(row_names, column_names)
     top_value = _largest([each.values for each in maps])
     named = _names(row_names, column_names, layout)
@@ -152,9 +121,8 @@ def _require_fit(
     values: Sequence[Sequence[Number]],
     row_names: Sequence[str],
     column_names: Sequence[str],
-    title: str,
+    name: str,
 ) -> None:
-    name = f"heat map {title!r}" if title else "the heat map"
     if len(values) != len(row_names):
         raise DataError(
             f"{name} has {len(values)} rows of values and {len(row_names)} row names; "
@@ -348,12 +316,7 @@ def _svg(
 ) -> str:
     """Wrap the shapes, with the values for the script of the page to read off.
 
-    Args:
-        shapes: What is drawn.
-        values: One list a row.
-        layout: Where the cells lie.
-        label: What a screen reader says.
-        is_fixed: Draw it at its own size, to be scrolled where the window is narrow.
+    A fixed drawing has its own size, to be scrolled where the window is narrow.
     """
     known = [[_reading(value) for value in row] for row in values]
     # `0.0` is three bytes in every cell where `0` is one.

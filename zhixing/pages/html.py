@@ -10,6 +10,8 @@ from html import escape as escape_markup
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 Number = int | float
+# Characters of the longest text that is shown whole.
+MAX_UNFOLDED = 280
 
 
 @dataclass(frozen=True)
@@ -90,18 +92,14 @@ def side_by_side(parts: Sequence[Html]) -> Html:
     return Html(f'<div class="beside">{cells}</div>')
 
 
-def collapsible(text: str, *, max_characters: int = 280) -> Html:
+def collapsible(text: str) -> Html:
     """Show a short text whole, and the beginning of a long one with the rest a click away.
 
     The whole text is in the page either way, and is printed.
-
-    Args:
-        text: What to show.
-        max_characters: The longest text that is shown whole.
     """
-    if len(text) <= max_characters:
+    if len(text) <= MAX_UNFOLDED:
         return Html(f'<span class="text" dir="auto">{escape(text)}</span>')
-    beginning = text[:max_characters].rsplit(maxsplit=1)[0] if text.strip() else ""
+    beginning = text[:MAX_UNFOLDED].rsplit(maxsplit=1)[0] if text.strip() else ""
     return Html(
         f'<details class="long" dir="auto"><summary><span class="text">{escape(beginning)}</span> '
         f'<span class="more">… all {len(text):,} characters</span></summary>'

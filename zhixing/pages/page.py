@@ -18,10 +18,7 @@ _POLICY = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{_
 class Section:
     """A section of a page, under a heading.
 
-    Attributes:
-        title: Heading, and its name in the list of contents.
-        body: Parts, one below the other.
-        note: A sentence or two below the heading: what is to be seen here.
+    The note, a sentence or two below the heading, says what is to be seen here.
     """
 
     title: str
@@ -35,11 +32,6 @@ def render_page(title: str, subtitle: str, sections: Sequence[Section]) -> str:
     It follows the reader's light or dark setting, prints on paper, and holds everything it
     needs; its own content security policy forbids it to load anything. From three sections on
     it begins with a list of contents.
-
-    Args:
-        title: Heading of the page, and the name of its tab.
-        subtitle: A line below it; may be empty.
-        sections: What the page says, in order.
 
     Example:
         >>> page = render_page("Report", "", [Section("Scores", [Html("<p>0.9</p>")])])

@@ -48,17 +48,13 @@ SCRIPT = r"""
   for (const svg of document.querySelectorAll("svg[data-series]")) {
     const { x, left, right, top, bottom } = JSON.parse(svg.dataset.axes);
     const series = JSON.parse(svg.dataset.series);
-    const place = (axis, value, start, end) => {
-      const [low, high, at] = axis.log ? [axis.low, axis.high, value].map(Math.log) :
-        [axis.low, axis.high, value];
-      return start + (at - low) / (high - low) * (end - start);
-    };
+    const place = (value) => left + (value - x.low) / (x.high - x.low) * (right - left);
     const rule = svg.querySelector(".rule");
     const leave = () => { rule.setAttribute("visibility", "hidden"); hide(); };
     const nearest = (each, at) => {
       let best = null;
       each.x.forEach((value, i) => {
-        const far = Math.abs(place(x, value, left, right) - at);
+        const far = Math.abs(place(value) - at);
         if (best === null || far < best.far) best = { far, value, name: each.name, y: each.y[i] };
       });
       return best;
@@ -68,7 +64,7 @@ SCRIPT = r"""
       const found = series.map((each) => nearest(each, mouse.x)).filter((each) => each !== null);
       if (found.length === 0 || mouse.y < top || mouse.y > bottom) return leave();
       const first = found.reduce((a, b) => b.far < a.far ? b : a);
-      const at = place(x, first.value, left, right);
+      const at = place(first.value);
       rule.setAttribute("x1", at);
       rule.setAttribute("x2", at);
       rule.removeAttribute("visibility");

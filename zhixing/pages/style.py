@@ -53,7 +53,7 @@ _TABLES = """
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .92rem;
   font-variant-numeric: tabular-nums; }
-caption, figcaption, .heading { text-align: left; font-weight: 600; font-size: .95rem;
+figcaption { text-align: left; font-weight: 600; font-size: .95rem;
   margin-bottom: .5rem; overflow-wrap: anywhere; }
 th, td { padding: .42rem .9rem .42rem 0; text-align: left; vertical-align: top;
   border-bottom: 1px solid var(--grid); }
@@ -61,7 +61,7 @@ th:last-child, td:last-child { padding-right: 0; }
 thead th { border-bottom: 1px solid var(--line); color: var(--soft); font-weight: 500;
   white-space: nowrap; vertical-align: bottom; }
 tbody tr:hover { background: var(--raised); }
-.r { text-align: right; } .c { text-align: center; }
+.r { text-align: right; }
 td.r { white-space: nowrap; }
 th button { all: unset; cursor: pointer; }
 th button:hover { color: var(--ink); }
@@ -152,7 +152,7 @@ _PRINT = """
   section { margin-top: 1.4rem; padding-top: 1rem; }
   .beside { grid-template-columns: 1fr 1fr; }
   .heats { grid-template-columns: repeat(4, 1fr); gap: 1rem; }
-  h2, .note, figcaption, caption, .heading { break-after: avoid; }
+  h2, .note, figcaption { break-after: avoid; }
   figure, tr, li, dl { break-inside: avoid; }
   .heat, .scroll { overflow: visible; }
   .heat svg { max-width: 100%; height: auto; }

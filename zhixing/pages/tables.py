@@ -5,21 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from zhixing.errors import DataError
-from zhixing.pages.html import Html, Number, collapsible, escape, format_number
+from zhixing.pages.html import MAX_UNFOLDED, Html, Number, collapsible, escape, format_number
 
 Cell = str | Number | Html | None
-_ALIGNMENTS = {"l": "", "r": ' class="r"', "c": ' class="c"'}
 
 
 @dataclass(frozen=True)
 class Quote:
     """A text with its true and its predicted label.
 
-    Attributes:
-        text: The text itself.
-        label: Its true label.
-        predicted: The label it was given.
-        confidence: Probability of the predicted label, 0 to 1; None or NaN where there is none.
+    The confidence is that of the prediction, 0 to 1; None or NaN where there is none.
     """
 
     text: str
@@ -28,26 +23,14 @@ class Quote:
     confidence: Number | None = None
 
 
-def table(
-    columns: Sequence[str],
-    rows: Sequence[Sequence[Cell]],
-    *,
-    align: str = "",
-    caption: str = "",
-) -> Html:
+def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Html:
     """Make an HTML table whose headings sort it.
 
-    Fractions of one column get equally many decimals, and sort by their full value. None and NaN
-    are a dash, and sort last. Long texts fold.
-
-    Args:
-        columns: Headings.
-        rows: Cells, one for each heading.
-        align: A letter a column, `l`, `r` or `c`. Left empty, columns of numbers are set right.
-        caption: A line above.
+    Columns of numbers are set right. Fractions of one column get equally many decimals, and sort
+    by their full value. None and NaN are a dash, and sort last. Long texts fold.
 
     Raises:
-        DataError: A row or `align` does not fit the columns, or a letter is unknown.
+        DataError: A row does not fit the columns.
 
     Example:
         >>> table(["name", "F1"], [["news", 0.91]]).markup.count("<td")
@@ -59,17 +42,17 @@ def table(
                 f"row {number} of the table has {len(row)} cells, but there are "
                 f"{len(columns)} columns; pass one cell for each"
             )
-    classes = [_ALIGNMENTS[letter] for letter in _alignment(align, columns, rows)]
+    cells = [[row[i] for row in rows] for i in range(len(columns))]
+    classes = [' class="r"' if _is_numeric(column) else "" for column in cells]
     head = "".join(
         f'<th scope="col"{css}><button type="button">{escape(name)}</button></th>'
         for name, css in zip(columns, classes, strict=True)
     )
-    decimals = [_decimals([row[i] for row in rows]) for i in range(len(columns))]
+    decimals = list(map(_decimals, cells))
     body = "\n".join("<tr>" + "".join(map(_cell, row, classes, decimals)) + "</tr>" for row in rows)
-    title = f"<caption>{escape(caption)}</caption>" if caption else ""
     empty = "" if rows else '<p class="empty">No rows.</p>'
     return Html(
-        f'<div class="scroll"><table class="sortable">{title}<thead><tr>{head}</tr></thead>'
+        f'<div class="scroll"><table class="sortable"><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table>{empty}</div>"
     )
 
@@ -92,15 +75,14 @@ def code_block(text: str) -> Html:
     return Html(f"<pre><code>{escape(text)}</code></pre>")
 
 
-def quote_list(quotes: Sequence[Quote], *, heading: str = "") -> Html:
+def quote_list(quotes: Sequence[Quote]) -> Html:
     """Show texts with their true and predicted labels, in the order given.
 
     Meant for the hardest mistakes, the surest first. Long texts fold.
     """
-    title = f'<p class="heading">{escape(heading)}</p>' if heading else ""
     if not quotes:
-        return Html(f'<div>{title}<p class="empty">No texts.</p></div>')
-    return Html(f'<div>{title}<ol class="quotes">{"".join(map(_quote, quotes))}</ol></div>')
+        return Html('<div><p class="empty">No texts.</p></div>')
+    return Html(f'<div><ol class="quotes">{"".join(map(_quote, quotes))}</ol></div>')
 
 
 def _quote(quote: Quote) -> str:
@@ -134,22 +116,10 @@ def _content(value: Cell) -> str:
     if isinstance(value, Html):
         return value.markup
     if isinstance(value, str):
-        return collapsible(value).markup if len(value) > 280 else escape(value)
+        return collapsible(value).markup if len(value) > MAX_UNFOLDED else escape(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     return format_number(value)
-
-
-def _alignment(align: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
-    """Check the letters given, or set a column right where it holds numbers and nothing else."""
-    if align and (len(align) != len(columns) or not set(align) <= set(_ALIGNMENTS)):
-        raise DataError(
-            f"align is {align!r}, but {len(columns)} columns need a letter each, of "
-            f"{', '.join(_ALIGNMENTS)}; leave it empty to have it chosen"
-        )
-    return align or "".join(
-        "r" if _is_numeric([row[i] for row in rows]) else "l" for i in range(len(columns))
-    )
 
 
 def _is_numeric(column: Sequence[Cell]) -> bool:

@@ -174,10 +174,6 @@ class MappedTokenizer(Tokenizer):
 def read_mapped(folder: Path, *, is_target: bool) -> MappedTokenizer:
     """Read one tokenizer of a Marian folder: `source.spm`, `target.spm`, `vocab.json`.
 
-    Args:
-        folder: Of the model.
-        is_target: Of what is written, not of what is read.
-
     Raises:
         FileError: A file cannot be read.
         TokenizerError: A file is missing, damaged, or lacks what every such vocabulary has.

@@ -38,11 +38,6 @@ def read_sentencepiece(content: bytes, settings: Settings, *, name: str) -> Back
     0, `<pad>` 1, `</s>` 2, `<unk>` 3, every other piece one higher than in the file, `<mask>`
     last.
 
-    Args:
-        content: The file, or what sentencepiece's trainer writes.
-        settings: The stated options.
-        name: What a message calls the model.
-
     Raises:
         TokenizerError: It is damaged, or of a kind other than unigram and BPE.
 

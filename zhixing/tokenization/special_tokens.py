@@ -94,9 +94,7 @@ class SpecialTokens:
 def from_hugging_face(values: Mapping[str, Any], *, where: str) -> SpecialTokens:
     """Read the special tokens of a `tokenizer_config.json` or `special_tokens_map.json`.
 
-    Args:
-        values: The file's content; a token may be a text or an object with a `content`.
-        where: Name of the file, for the message.
+    A token may be a text or an object with a `content`; messages call the file `where`.
 
     Raises:
         TokenizerError: A role holds neither a text nor such an object.

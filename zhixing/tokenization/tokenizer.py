@@ -40,12 +40,7 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Wrapped:
-    """Input ids and token types of one or two texts with their special tokens.
-
-    Args:
-        input_ids: The texts' ids with the special tokens around them.
-        token_type_ids: For each position which text it belongs to, as the model was trained.
-    """
+    """Input ids and token types of one or two texts with their special tokens."""
 
     input_ids: list[int]
     token_type_ids: list[int]
@@ -277,11 +272,6 @@ def digest_of(files: Mapping[str, bytes], more: str = "") -> str:
 
 def refuse_surrogates(text: str, *, name: str, cause: BaseException | None = None) -> None:
     """Refuse a text with half of a surrogate pair, which has no bytes in UTF-8.
-
-    Args:
-        text: Any text; values that are no text are left to others.
-        name: What the message calls it.
-        cause: The error that led here.
 
     Raises:
         DataError: The position and the code of the first such character.

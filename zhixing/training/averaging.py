@@ -11,11 +11,8 @@ from zhixing.models.transformer import Transformer
 def marks(total: int, *, points: int, share: float) -> frozenset[int]:
     """Give the steps after which the weights are taken into the average.
 
-    Args:
-        total: Steps of the whole run.
-        points: How many are taken, spread evenly, the last step among them; fewer where the share
-            has fewer steps.
-        share: Of the run, from its end, over which they lie.
+    So many points are spread evenly over a share of the run, from its end, the last step among
+    them; fewer where it has fewer steps.
     """
     if not points:
         return frozenset()

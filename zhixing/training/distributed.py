@@ -13,10 +13,7 @@ from torch import Tensor, distributed
 class Ranks:
     """The rank of this process and the world size.
 
-    Attributes:
-        rank: From 0.
-        world: How many.
-        local: Number on this machine, which chooses the device.
+    `local` is the number on this machine, which chooses the device.
     """
 
     rank: int = 0

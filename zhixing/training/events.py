@@ -9,15 +9,8 @@ from pathlib import Path
 class Stepped:
     """One optimizer step is done.
 
-    Attributes:
-        step: From 1.
-        total: Steps the whole run will take.
-        epoch: Share of the data read so far, in epochs.
-        loss: Mean over the step's targets.
-        learning_rate: The learning rate used.
-        gradient_norm: Before clipping.
-        tokens: Read in this step.
-        seconds: That it took.
+    Steps count from 1, `epoch` is the share of the data read so far; the loss is the mean over the
+    step's targets, and the gradient norm that before clipping.
     """
 
     step: int

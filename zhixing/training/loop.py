@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from zhixing.data.batch import Example
-from zhixing.data.loader import Batching, epoch_batches, fill
+from zhixing.data.loader import epoch_batches, fill
 from zhixing.errors import TrainingError
 from zhixing.layers.dropout import Noise
 from zhixing.layers.kernels.packed_linear import KERNEL_ROWS
@@ -59,21 +59,18 @@ class Run:
     ranks: Ranks = Ranks()
     should_stop: Callable[[], bool] = lambda: False
 
-    @property
-    def batching(self) -> Batching:
-        """Say how steps are filled."""
-        return Batching(rows=self.config.batch_size, tokens=self.config.batch_tokens)
+    def batches(self, epoch: int) -> list[list[int]]:
+        """Give the rows of every step of an epoch."""
+        sizes = [example.num_tokens for example in self.examples]
+        rows, tokens = self.config.batch_size, self.config.batch_tokens
+        return epoch_batches(sizes, rows=rows, tokens=tokens, seed=self.config.seed, epoch=epoch)
 
 
 def plan_steps(run: Run) -> tuple[int, int]:
     """Count the steps of the whole run and of its first epoch."""
-    sizes = [example.num_tokens for example in run.examples]
     config = run.config
     epochs, rest = divmod(config.epochs, 1.0)
-    counts = [
-        len(epoch_batches(sizes, run.batching, seed=config.seed, epoch=epoch))
-        for epoch in range(int(epochs) + (rest > 0))
-    ]
+    counts = [len(run.batches(epoch)) for epoch in range(int(epochs) + (rest > 0))]
     total = sum(counts[: int(epochs)]) + (math.ceil(rest * counts[-1]) if rest else 0)
     return (min(total, config.max_steps) if config.max_steps else total), counts[0]
 
@@ -127,11 +124,8 @@ class _Loop:
             self.last_path = run.snapshots.folder_of(start.state.step)
 
     def steps(self) -> Iterator[Event]:
-        sizes = [example.num_tokens for example in self.run.examples]
         while self.state.step < self.total and not self._is_worse_too_often():
-            batches = epoch_batches(
-                sizes, self.run.batching, seed=self.config.seed, epoch=self.state.epoch
-            )
+            batches = self.run.batches(self.state.epoch)
             evaluated = self._evaluation_marks(len(batches))
             for index in range(self.state.batch, len(batches)):
                 yield self._step(batches[index], len(batches))

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import pytest
 
 from zhixing.cli import main
@@ -32,3 +36,45 @@ def test_an_interruption_and_a_full_disk_have_their_status(
             monkeypatch.setattr(main.sys.stdout, "fileno", lambda: 1, raising=False)
         done = command("classify")
         assert done.status == status and done.err.startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("zhixing tr", {"train", "translate"}),
+        ("zhixing train su", {"summarize"}),
+        ("zhixing train classify ep", {"epochs=", "epsilon="}),
+        ("zhixing train translate --model new new.dec", {"new.decoder_layers="}),
+    ],
+)
+def test_a_shell_is_offered_commands_tasks_and_settings(words: str, offered: set[str]) -> None:
+    environment = {
+        **os.environ,
+        "_ZHIXING_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+    }
+    code = "from zhixing.cli.main import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
+    assert set(done.stdout.split()) == offered
+
+
+@pytest.mark.parametrize("task", ["classify", "translate", "summarize"])
+def test_every_setting_that_a_task_obeys_is_listed_with_its_default(command, task: str) -> None:
+    told = command("train", task, "--model", "new", "--settings")
+    assert told.status == 0
+    names = [line.partition("=")[0] for line in told.out.splitlines()]
+    assert "learning_rate" in names and "new.hidden_size" in names
+    assert ("data.class_weights" in names) == (task == "classify")
+    assert ("new.decoder_layers" in names) == (task != "classify")
+    assert all(len(line.split("  ", 1)) == 2 for line in told.out.splitlines())
+    bare = command("train", task, "--model", "minilm", "--settings").out
+    assert "new.hidden_size" not in bare
+
+
+def test_a_training_without_rows_says_what_is_missing(command) -> None:
+    told = command("train", "classify", "--out", "x")
+    assert told.status == 2
+    assert "Missing option '--data'; see zhixing train --help" in told.err

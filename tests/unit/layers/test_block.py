@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from zhixing.errors import DataError
-from zhixing.layers.block import Block, BlockConfig, Memory, StackContext, StepContext
+from zhixing.layers.block import Block, BlockConfig, StackContext, StepContext
 from zhixing.layers.cache import BeamMask, spare_mask
 from zhixing.layers.dropout import Noise
 from zhixing.layers.positions import LinearBias, RelativeBias, Rotary
-from zhixing.layers.ragged import last_positions
+from zhixing.layers.ragged import Ragged, last_positions
 from zhixing.layers.residual import NormPlace
 
 SIZE, HEADS = 8, 2
@@ -64,7 +64,7 @@ def test_a_prefill_and_steps_equal_all_at_once(
     context, cpu = PLACES[places](), torch.device("cpu")
     memory, memory_mask = None, None
     if crosses:
-        memory = Memory(_random(9, seed=2), (2, 4, 3))
+        memory = Ragged(_random(9, seed=2), (2, 4, 3))
         memory_mask = spare_mask(memory.lengths, torch.float64, cpu)
     texts = [_random(length + 3, seed=length) for length in LENGTHS]
     x, cache, crossing = block.prefill(
@@ -118,17 +118,24 @@ def test_where_nothing_is_causal_the_future_counts() -> None:
 @pytest.mark.parametrize("norm", ["pre", "post"])
 def test_the_sublayers_stand_in_the_order_of_the_paper(norm: NormPlace) -> None:
     block, x = _block(norm=norm, crosses=True), _random(16)
-    memory = Memory(_random(9, seed=2), (2, 4, 3))
+    memory = Ragged(_random(9, seed=2), (2, 4, 3))
     key, value = block.cross_attention.project_memory(memory.values)
 
     def crossing(y: Tensor) -> Tensor:
-        return block.cross_attention.attend_to_memory(
-            y, lengths=LENGTHS, key=key, value=value, memory_lengths=memory.lengths
+        query = block.cross_attention.project_query(y)
+        return block.cross_attention.attend_to(
+            query, key, value, lengths=LENGTHS, attended_lengths=memory.lengths
+        )
+
+    def attention(y: Tensor) -> Tensor:
+        query, key, value = block.attention.project(y, rotary=None, positions=None)
+        return block.attention.attend_to(
+            query, key, value, lengths=LENGTHS, attended_lengths=LENGTHS
         )
 
     expected = x
     for norm_layer, sublayer in (
-        (block.attention_residual.norm, lambda y: block.attention(y, LENGTHS)),
+        (block.attention_residual.norm, attention),
         (block.cross_residual.norm, crossing),
         (block.feed_forward_residual.norm, block.feed_forward),
     ):
@@ -145,7 +152,7 @@ def test_the_memory_of_a_neighbour_changes_nothing() -> None:
     changed = memory.clone()
     changed[2:6] += 5.0
     before, after = (
-        block(x, LENGTHS, StackContext(), memory=Memory(values, (2, 4, 3)))
+        block(x, LENGTHS, StackContext(), memory=Ragged(values, (2, 4, 3)))
         for values in (memory, changed)
     )
     assert (before - after)[4:11].abs().max() > 1e-6
@@ -163,7 +170,7 @@ def test_a_block_that_asks_a_memory_refuses_to_go_without() -> None:
 @pytest.mark.parametrize("which", ["dropout", "attention_dropout"])
 def test_dropout_follows_from_the_noise_alone(which: str, crosses: bool) -> None:
     block, x = _block(crosses=crosses), _random(16)
-    memory = Memory(_random(9, seed=2), (2, 4, 3)) if crosses else None
+    memory = Ragged(_random(9, seed=2), (2, 4, 3)) if crosses else None
     context = StackContext(**{which: 0.3})
 
     def result(noise: Noise | None) -> Tensor:
@@ -176,7 +183,7 @@ def test_dropout_follows_from_the_noise_alone(which: str, crosses: bool) -> None
 
 def test_attention_dropout_falls_on_the_memory_too() -> None:
     block, x = _block(crosses=True), _random(16)
-    memory = Memory(_random(9, seed=2), (2, 4, 3))
+    memory = Ragged(_random(9, seed=2), (2, 4, 3))
     with torch.no_grad():
         block.attention.output.weight.zero_()
     context = StackContext(attention_dropout=0.5)

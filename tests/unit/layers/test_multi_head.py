@@ -1,14 +1,16 @@
 """Several heads attend side by side, and are joined by one product."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 
-from zhixing.errors import ConfigError
 from zhixing.layers.attention import attend_plainly
 from zhixing.layers.dropout import Noise
 from zhixing.layers.multi_head import MultiHeadAttention
 from zhixing.layers.positions import LinearBias, Rotary
+from zhixing.layers.ragged import position_numbers
 
 SIZE, HEADS = 12, 3
 LENGTHS = (3, 5, 1)
@@ -25,6 +27,20 @@ def _attention(*, is_cross: bool = False) -> MultiHeadAttention:
 def _random(rows: int, seed: int = 1) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(rows, SIZE, generator=generator, dtype=torch.float64)
+
+
+def _attend(
+    attention: MultiHeadAttention,
+    x: Tensor,
+    lengths: tuple[int, ...],
+    *,
+    rotary: Rotary | None = None,
+    **settings: Any,
+) -> Tensor:
+    """Let every sequence attend to itself."""
+    positions = position_numbers(lengths, x.device)
+    projected = attention.project(x, rotary=rotary, positions=positions)
+    return attention.attend_to(*projected, lengths=lengths, attended_lengths=lengths, **settings)
 
 
 def _by_hand(attention: MultiHeadAttention, x: Tensor) -> Tensor:
@@ -44,7 +60,7 @@ def _by_hand(attention: MultiHeadAttention, x: Tensor) -> Tensor:
 def test_self_attention_is_the_paper_head_by_head() -> None:
     attention, x = _attention(), _random(9)
     expected = torch.cat([_by_hand(attention, part) for part in x.split(list(LENGTHS))])
-    assert (attention(x, LENGTHS) - expected).abs().max() < 1e-10
+    assert (_attend(attention, x, LENGTHS) - expected).abs().max() < 1e-10
 
 
 @pytest.mark.parametrize("is_cross", [False, True])
@@ -72,21 +88,14 @@ def test_query_heads_share_keys_and_values_in_a_row(shared: int, is_cross: bool)
 
     def result(module: MultiHeadAttention) -> Tensor:
         if not is_cross:
-            return module(x, LENGTHS, is_causal=True, bias=LinearBias(4))
+            return _attend(module, x, LENGTHS, is_causal=True, bias=LinearBias(4))
         key, value = module.project_memory(memory)
-        return module.attend_to_memory(
-            x, lengths=LENGTHS, key=key, value=value, memory_lengths=(1, 3, 5)
-        )
+        query = module.project_query(x)
+        return module.attend_to(query, key, value, lengths=LENGTHS, attended_lengths=(1, 3, 5))
 
     assert (result(attention) - result(full)).abs().max() < 1e-10
     attention.weights.register_forward_hook(lambda _m, _i, weights: weights)
     assert (result(attention) - result(full)).abs().max() < 1e-10
-
-
-def test_key_value_heads_that_cannot_be_shared_evenly_are_refused() -> None:
-    message = "num_heads is 6, which num_key_value_heads = 4 does not divide"
-    with pytest.raises(ConfigError, match=message):
-        MultiHeadAttention(12, 6, num_key_value_heads=4)
 
 
 def test_rotary_positions_turn_queries_and_keys_but_no_values() -> None:
@@ -101,27 +110,31 @@ def test_rotary_positions_turn_queries_and_keys_but_no_values() -> None:
 
 def test_rotary_positions_count_within_each_sequence() -> None:
     attention, x, rotary = _attention(), _random(9), Rotary(4)
-    together = attention(x, LENGTHS, rotary=rotary)
-    alone = [attention(part, (len(part),), rotary=rotary) for part in x.split(list(LENGTHS))]
+    together = _attend(attention, x, LENGTHS, rotary=rotary)
+    parts = x.split(list(LENGTHS))
+    alone = [_attend(attention, part, (len(part),), rotary=rotary) for part in parts]
     assert (together - torch.cat(alone)).abs().max() < 1e-10
-    assert (together - attention(x, LENGTHS)).abs().max() > 1e-3
+    assert (together - _attend(attention, x, LENGTHS)).abs().max() > 1e-3
 
 
 def test_without_positions_the_order_of_a_text_is_unknown() -> None:
     attention, x = _attention(), _random(6)
     order = torch.tensor([3, 5, 0, 1, 4, 2])
-    assert (attention(x[order], (6,)) - attention(x, (6,))[order]).abs().max() < 1e-10
-    rotary = Rotary(4)
-    told = attention(x[order], (6,), rotary=rotary) - attention(x, (6,), rotary=rotary)[order]
-    assert told.abs().max() > 1e-3
+
+    def moved(rotary: Rotary | None) -> float:
+        turned, straight = (_attend(attention, y, (6,), rotary=rotary) for y in (x[order], x))
+        return (turned - straight[order]).abs().max().item()
+
+    assert moved(None) < 1e-10
+    assert moved(Rotary(4)) > 1e-3
 
 
 def test_cross_attention_asks_the_memory_of_its_own_sequence() -> None:
     attention, x, memory = _attention(is_cross=True), _random(5), _random(7, seed=2)
     key, value = attention.project_memory(memory)
     assert key.shape == value.shape == (7, HEADS, 4)
-    result = attention.attend_to_memory(
-        x, lengths=(2, 3), key=key, value=value, memory_lengths=(4, 3)
+    result = attention.attend_to(
+        attention.project_query(x), key, value, lengths=(2, 3), attended_lengths=(4, 3)
     )
     query = attention.query(x).view(5, HEADS, 4)
     expected = attend_plainly(query, key, value, lengths=(2, 3), attended_lengths=(4, 3))
@@ -137,14 +150,9 @@ def test_cross_attention_is_dropped_where_a_noise_is_given() -> None:
     key, value = attention.project_memory(memory)
 
     def crossing(noise: Noise | None) -> Tensor:
-        return attention.attend_to_memory(
-            _random(5),
-            lengths=(2, 3),
-            key=key,
-            value=value,
-            memory_lengths=(4, 3),
-            dropout=0.5,
-            noise=noise,
+        query, lengths = attention.project_query(_random(5)), (2, 3)
+        return attention.attend_to(
+            query, key, value, lengths=lengths, attended_lengths=(4, 3), dropout=0.5, noise=noise
         )
 
     assert torch.equal(crossing(Noise((1,))), crossing(Noise((1,))))
@@ -159,13 +167,13 @@ def test_being_watched_changes_nothing(
 ) -> None:
     attention, x = _attention(), _random(9)
     settings = {"rotary": rotary, "bias": bias, "is_causal": is_causal}
-    unwatched = attention(x, LENGTHS, **settings)
+    unwatched = _attend(attention, x, LENGTHS, **settings)
     seen: list[Tensor] = []
     handle = attention.weights.register_forward_hook(lambda _m, _i, result: seen.append(result))
-    watched = attention(x, LENGTHS, **settings)
+    watched = _attend(attention, x, LENGTHS, **settings)
     handle.remove()
     assert (watched - unwatched).abs().max() < 1e-10
-    assert torch.equal(attention(x, LENGTHS, **settings), unwatched)
+    assert torch.equal(_attend(attention, x, LENGTHS, **settings), unwatched)
     assert [tuple(weights.shape) for weights in seen] == [(HEADS, n, n) for n in LENGTHS]
     for weights in seen:
         torch.testing.assert_close(weights.sum(-1), torch.ones_like(weights.sum(-1)))
@@ -176,21 +184,8 @@ def test_a_hook_may_silence_a_head() -> None:
     attention, x = _attention(), _random(9)
     rest = torch.tensor([1.0, 0.0, 1.0], dtype=torch.float64)[:, None, None]
     attention.weights.register_forward_hook(lambda _m, _i, result: result * rest)
-    silenced = attention(x, LENGTHS)
+    silenced = _attend(attention, x, LENGTHS)
     with torch.no_grad():
         attention.output.weight[:, 4:8] = 0.0
     attention.weights._forward_hooks.clear()
-    assert (silenced - attention(x, LENGTHS)).abs().max() < 1e-10
-
-
-@pytest.mark.parametrize(
-    ("size", "heads", "fitting"), [(100, 12, "96 and 108"), (7, 2, "6 and 8"), (4, 12, "12")]
-)
-def test_heads_that_do_not_divide_the_width_are_refused(
-    size: int, heads: int, fitting: str
-) -> None:
-    message = (
-        f"^hidden_size is {size}, which num_heads = {heads} does not divide; {fitting} would fit$"
-    )
-    with pytest.raises(ConfigError, match=message):
-        MultiHeadAttention(size, heads)
+    assert (silenced - _attend(attention, x, LENGTHS)).abs().max() < 1e-10

@@ -92,8 +92,8 @@ def test_sinusoids_know_no_longest_text() -> None:
     assert not list(Sinusoidal(SIZE).state_dict())
 
 
-def _convolution(size: int = 3, *, width: int = 5, is_causal: bool = False) -> Convolutional:
-    convolution = Convolutional(size, width=width, is_causal=is_causal).double()
+def _convolution(size: int = 3, *, width: int = 5) -> Convolutional:
+    convolution = Convolutional(size, width=width).double()
     torch.nn.init.normal_(convolution.weight, generator=torch.Generator().manual_seed(1))
     torch.nn.init.normal_(convolution.bias, generator=torch.Generator().manual_seed(2))
     return convolution
@@ -114,12 +114,9 @@ def test_a_convolution_by_hand() -> None:
 
 
 @pytest.mark.parametrize("width", [1, 3, 7])
-@pytest.mark.parametrize("is_causal", [False, True])
 @pytest.mark.parametrize("lengths", [(9,), (4, 1, 2, 8), (1, 1, 1)])
-def test_the_fast_convolution_equals_the_plain_one(
-    lengths: tuple[int, ...], is_causal: bool, width: int
-) -> None:
-    convolution = _convolution(width=width, is_causal=is_causal)
+def test_the_fast_convolution_equals_the_plain_one(lengths: tuple[int, ...], width: int) -> None:
+    convolution = _convolution(width=width)
     x = _random(sum(lengths), 3)
     difference = convolution(x, lengths) - convolution.plain(x, lengths)
     assert difference.abs().max() < 1e-12
@@ -131,22 +128,9 @@ def _reach(function: Callable[[Tensor], Tensor], rows: int, row: int) -> list[in
     return [i for i in range(rows) if gradient[i].abs().max() > 0]
 
 
-@pytest.mark.parametrize(
-    ("is_causal", "row", "expected"),
-    [
-        (False, 2, [0, 1, 2, 3]),
-        (False, 4, [4, 5]),
-        (False, 3, [1, 2, 3]),
-        (True, 3, [0, 1, 2, 3]),
-        (True, 2, [0, 1, 2]),
-        (True, 4, [4]),
-        (True, 5, [4, 5]),
-    ],
-)
-def test_a_convolution_never_crosses_into_a_neighbour(
-    is_causal: bool, row: int, expected: list[int]
-) -> None:
-    convolution = _convolution(is_causal=is_causal)
+@pytest.mark.parametrize(("row", "expected"), [(2, [0, 1, 2, 3]), (4, [4, 5]), (3, [1, 2, 3])])
+def test_a_convolution_never_crosses_into_a_neighbour(row: int, expected: list[int]) -> None:
+    convolution = _convolution()
     assert _reach(lambda x: convolution(x, (4, 2)), 6, row) == expected
     assert _reach(lambda x: convolution.plain(x, (4, 2)), 6, row) == expected
 

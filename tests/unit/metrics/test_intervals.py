@@ -38,12 +38,6 @@ def test_the_interval_is_near_that_of_scipy() -> None:
     assert (found.low, found.high) == pytest.approx(tuple(expected), abs=0.005)
 
 
-def test_a_higher_level_gives_a_wider_interval() -> None:
-    scores = scores_of(0)
-    narrow, wide = bootstrap_interval(scores, level=0.5), bootstrap_interval(scores, level=0.99)
-    assert wide.low < narrow.low < narrow.high < wide.high
-
-
 def test_equal_scores_have_no_width() -> None:
     assert bootstrap_interval(torch.ones(7)) == Interval(1.0, 1.0, 0.95)
 
@@ -183,12 +177,6 @@ def test_a_score_that_is_not_finite_is_named() -> None:
         paired_difference(torch.zeros(1), torch.tensor([torch.inf]))
     with pytest.raises(DataError, match=r"resampled score \[0\] is nan"):
         bootstrap(lambda rows: math.nan, 3, resamples=5)
-
-
-@pytest.mark.parametrize("level", [0.0, 1.0, 95.0, math.nan])
-def test_a_level_out_of_range_is_refused(level: float) -> None:
-    with pytest.raises(DataError, match=f"level is {level}, but it lies between 0 and 1"):
-        bootstrap_interval(torch.ones(3), level=level)
 
 
 def test_too_few_resamples_are_refused() -> None:

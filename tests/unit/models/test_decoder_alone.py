@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from zhixing.errors import DataError
-from zhixing.layers.block import Block, Memory
+from zhixing.layers.block import Block
 from zhixing.layers.positions import RotaryScaling
 from zhixing.layers.ragged import Ragged
 from zhixing.models.config import ModelConfig
@@ -155,7 +155,7 @@ def test_the_causal_mask_and_cross_attention_are_two_settings(
         nn.init.normal_(parameter, generator=torch.Generator().manual_seed(seed))
     x = torch.randn(3, 10, generator=torch.Generator().manual_seed(9))
     changed = torch.cat((x[:2], x[2:] + 1.0))
-    memory = Memory(x, (3,)) if crosses else None
+    memory = Ragged(x, (3,)) if crosses else None
     before, after = (stack(y, (3,), memory=memory)[:2] for y in (x, changed))
     assert bool((before == after).all()) == is_causal
     assert (stack.blocks[0].cross_attention is not None) == crosses

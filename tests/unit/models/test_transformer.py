@@ -234,7 +234,7 @@ def test_rotary_positions_need_an_even_head() -> None:
 
 
 def test_a_convolution_takes_its_width_from_the_configuration() -> None:
-    assert _model(positions="convolution", convolution_width=3).embedding.positions.before == 1
+    assert _model(positions="convolution", convolution_width=3).embedding.positions.reach == 1
     with pytest.raises(ConfigError, match="convolution width is 4; it has to be odd"):
         Transformer(replace(CONFIG, positions="convolution", convolution_width=4))
 

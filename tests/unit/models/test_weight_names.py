@@ -6,7 +6,7 @@ from torch import Tensor
 
 from zhixing.errors import CheckpointError
 from zhixing.models.config import HeadKind, ModelConfig
-from zhixing.models.families.known import FAMILIES
+from zhixing.models.families.known import FAMILIES, written_config
 from zhixing.models.transformer import build
 from zhixing.models.weight_names import (
     Plain,
@@ -50,9 +50,8 @@ def of_family(model_type: str, head: HeadKind) -> ModelConfig:
     config = replace(sizes, head=head, num_classes=3 if head == "classification" else 0)
     if model_type == "zhixing":
         return config
-    family = FAMILIES[model_type]
     labels = {"id2label": {str(i): f"{i}" for i in range(3)}}
-    return family.read_config({**family.write_config(config), **labels})
+    return FAMILIES[model_type].read_config({**written_config(model_type, config), **labels})
 
 
 def heads_of(model_type: str) -> list[HeadKind]:

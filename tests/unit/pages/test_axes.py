@@ -7,7 +7,6 @@ from zhixing.pages.axes import (
     Axis,
     is_drawable,
     linear_ticks,
-    log_ticks,
     padded_range,
     points_worth_drawing,
     rounded_range,
@@ -20,14 +19,10 @@ from zhixing.pages.axes import (
 def test_a_value_lies_between_the_ends() -> None:
     assert Axis(0.0, 10.0, 100.0, 200.0).pixel(5) == 150
     assert Axis(0.0, 10.0, 200.0, 100.0).pixel(10) == 100
-    assert Axis(1.0, 100.0, 0.0, 50.0, is_log=True).pixel(10) == pytest.approx(25)
 
 
 def test_ticks_lie_where_their_values_lie() -> None:
     assert Axis(0.0, 2.0, 0.0, 20.0).ticks()[::2] == [(0, "0"), (10, "1.0"), (20, "2.0")]
-    log = Axis(1.0, 1e4, 0.0, 40.0, is_log=True).ticks()
-    assert [label for _, label in log] == ["1", "10", "100", "1000", "10k"]
-    assert [place for place, _ in log] == pytest.approx([0, 10, 20, 30, 40])
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e301])
@@ -35,29 +30,20 @@ def test_what_is_not_finite_has_no_place(value: float) -> None:
     assert not is_drawable(value)
 
 
-def test_what_is_not_positive_has_no_place_on_a_logarithmic_axis() -> None:
-    assert is_drawable(0) and is_drawable(-1)
-    assert not is_drawable(0, is_log=True) and not is_drawable(-1, is_log=True)
-    assert is_drawable(1e-9, is_log=True)
-
-
 def test_a_range_leaves_out_what_has_no_place() -> None:
     assert value_range([3, math.nan, 1, math.inf]) == (1, 3)
-    assert value_range([3, 0, -2, 1], is_log=True) == (1, 3)
 
 
-@pytest.mark.parametrize("is_log", [False, True])
 @pytest.mark.parametrize("values", [[], [math.nan], [5.0], [5.0, 5.0], [1e-12], [1e300]])
-def test_a_range_is_never_empty(values: list[float], is_log: bool) -> None:
-    low, high = value_range(values, is_log=is_log)
+def test_a_range_is_never_empty(values: list[float]) -> None:
+    low, high = value_range(values)
     assert low < high
-    assert Axis(low, high, 0.0, 100.0, is_log=is_log).ticks()
+    assert Axis(low, high, 0.0, 100.0).ticks()
 
 
 def test_a_single_value_lies_in_the_middle() -> None:
     assert value_range([5.0]) == (4.5, 5.5)
     assert value_range([0.0]) == (-0.5, 0.5)
-    assert value_range([4.0], is_log=True) == (2, 8)
 
 
 def test_a_range_is_widened_but_not_past_zero() -> None:
@@ -85,15 +71,6 @@ def test_ticks_stay_within_their_range() -> None:
         slack = 1e-6 * (high - low) + 1e-9 * abs(low)
         assert all(low - slack <= tick <= high + slack for tick in ticks)
         assert 2 <= len(ticks) <= 9
-
-
-def test_a_short_logarithmic_range_has_ticks_between_powers() -> None:
-    assert log_ticks(0.9, 6.0) == [1, 2, 5]
-    assert log_ticks(3.0, 4.0) == [3, 4]
-
-
-def test_a_long_logarithmic_range_has_few_ticks() -> None:
-    assert 5 <= len(log_ticks(1e-30, 1e30)) <= 12
 
 
 @pytest.mark.parametrize(

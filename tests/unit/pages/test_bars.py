@@ -66,7 +66,7 @@ def test_a_long_name_is_cut_and_kept_for_the_pointer(parse) -> None:
 
 def test_each_filled_bin_is_a_bar_with_its_count_below(parse) -> None:
     bins = [Bin(0.0, 0.5, 0, 0.0, 0.0), Bin(0.5, 1.0, 20, 0.8, 0.75)]
-    tree = parse(reliability_diagram(bins, title="<t>").markup)
+    tree = parse(reliability_diagram(bins).markup)
     (title,) = tree.all("title")
     assert title.text == "0.5 to 1: 75.0 % right, 80.0 % sure, 20 rows"
     bar, count = tree.all("rect")[1:]  # The first is in the legend.

@@ -81,21 +81,6 @@ def test_series_with_many_points_are_thin(parse) -> None:
     assert [line.attributes["class"] for line in lines] == ["series s0", "series s1 many"]
 
 
-def test_equal_ratios_are_equal_distances_on_a_logarithmic_axis(parse) -> None:
-    series = Series("loss", [1, 10, 100], [100.0, 10.0, 1.0])
-    _, (line,) = lines_of(parse, series, log_x=True, log_y=True)
-    (x0, y0), (x1, y1), (x2, y2) = points(line)
-    assert x1 - x0 == pytest.approx(x2 - x1, abs=0.11)
-    assert y1 - y0 == pytest.approx(y2 - y1, abs=0.11)
-
-
-def test_zero_is_a_gap_on_a_logarithmic_axis(parse) -> None:
-    series = Series("rate", [0, 1, 2, 3], [0.0, -1.0, 1.0, 2.0])
-    tree, (line,) = lines_of(parse, series, log_y=True)
-    assert len(points(line)) == 2
-    assert "2 of 4 values are not finite and positive, and left out." in tree.text
-
-
 def test_a_marker_has_its_word_inside_the_chart(parse) -> None:
     series = Series("loss", [0, 10], [0.0, 1.0])
     markers = [Marker(1, 0.1, "<early>"), Marker(10, 1.0, "best")]
@@ -107,8 +92,8 @@ def test_a_marker_has_its_word_inside_the_chart(parse) -> None:
 
 
 def test_a_marker_without_a_place_is_left_out(parse) -> None:
-    markers = [Marker(math.nan, 1.0, "nowhere"), Marker(0, 1.0, "zero")]
-    tree, _ = lines_of(parse, Series("l", [1, 2], [1, 2]), markers=markers, log_x=True)
+    markers = [Marker(math.nan, 1.0, "nowhere"), Marker(0, math.inf, "above")]
+    tree, _ = lines_of(parse, Series("l", [1, 2], [1, 2]), markers=markers)
     assert not tree.all("circle", class_="mark")
 
 
@@ -121,22 +106,21 @@ def test_the_script_finds_the_exact_values(parse) -> None:
     assert json.loads(svg.attributes["data-axes"])["x"] == {
         "low": 1.0,
         "high": 123456.0,
-        "log": False,
         "label": "step",
     }
 
 
-def test_labels_and_titles_are_escaped(parse) -> None:
-    chart = line_chart([Series("<s>", [1], [1])], x_label="<x>", y_label="<y>", title="<t>")
-    assert not [e for e in parse(chart.markup).elements if e.tag in {"s", "x", "y", "t"}]
+def test_labels_are_escaped(parse) -> None:
+    chart = line_chart([Series("<s>", [1], [1])], x_label="<x>", y_label="<y>")
+    assert not [e for e in parse(chart.markup).elements if e.tag in {"s", "x", "y"}]
 
 
 def test_a_histogram_counts_between_round_edges(parse) -> None:
-    tree = parse(histogram([0.05, 0.1, 0.15, 0.95], x_label="p", num_bins=10).markup)
+    tree = parse(histogram([0.01, 0.05, 0.07, 1.49], x_label="p").markup)
     assert [each.text for each in tree.all("title")] == [
-        "0 to 0.1: 1",
-        "0.1 to 0.2: 2",
-        "0.9 to 1: 1",
+        "0 to 0.05: 1",
+        "0.05 to 0.1: 2",
+        "1.45 to 1.5: 1",
     ]
 
 
@@ -164,9 +148,4 @@ def test_a_histogram_leaves_out_what_is_not_finite(parse) -> None:
 
 
 def test_an_empty_histogram_says_so(parse) -> None:
-    assert "no values" in parse(histogram([], x_label="x", title="<t>").markup).text
-
-
-def test_fewer_than_one_bin_is_refused() -> None:
-    with pytest.raises(DataError, match="num_bins is 0"):
-        histogram([1.0], x_label="x", num_bins=0)
+    assert "no values" in parse(histogram([], x_label="x").markup).text

@@ -110,9 +110,7 @@ def test_an_empty_map_is_drawn_empty(parse) -> None:
 
 def test_names_are_escaped_and_cut_and_kept_for_the_pointer(parse) -> None:
     name = '<b onclick="x">' * 5
-    markup = heat_map(
-        [[1]], [name], ["知行"], title="<t>", row_label="<r>", column_label="<c>"
-    ).markup
+    markup = heat_map([[1]], [name], ["知行"], row_label="<r>", column_label="<c>").markup
     tree = parse(markup)
     assert not tree.all("b")
     assert json.loads(tree.all("div", class_="heat")[0].attributes["data-names"]) == {

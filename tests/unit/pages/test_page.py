@@ -18,12 +18,12 @@ HOSTILE = '</title></script><script>alert("1")</script><a href="https://example.
 def page_of_everything(text: str) -> str:
     parts = [
         paragraph(text),
-        line_chart([Series(text, [1, 2], [1, 2])], x_label=text, y_label=text, title=text),
+        line_chart([Series(text, [1, 2], [1, 2])], x_label=text, y_label=text),
         bar_chart([Bar(text, 1)], x_label=text, title=text),
-        histogram([1, 2, 3], x_label=text, title=text),
-        table([text], [[text]], caption=text),
-        quote_list([Quote(text, text, text, 0.5)], heading=text),
-        heat_map([[1]], [text], [text], title=text, row_label=text, column_label=text),
+        histogram([1, 2, 3], x_label=text),
+        table([text], [[text]]),
+        quote_list([Quote(text, text, text, 0.5)]),
+        heat_map([[1]], [text], [text], row_label=text, column_label=text),
     ]
     return render_page(text, text, [Section(text, parts, text)] * 3)
 

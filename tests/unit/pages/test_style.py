@@ -19,11 +19,11 @@ def all_parts() -> str:
         histogram([1, 2, float("nan")], x_label="x"),
         bar_chart([Bar("a", 0.5, 0.4, 0.6)], x_label="x"),
         reliability_diagram([]),
-        table(["a", "b"], [["word " * 100, 1]], align="cr"),
+        table(["a", "b"], [["word " * 100, 1]]),
         table(["a"], []),
         key_values([("a", 1)]),
         code_block("code"),
-        quote_list([Quote("text", "a", "b", 0.5)], heading="Worst"),
+        quote_list([Quote("text", "a", "b", 0.5)]),
         heat_map([[10, 6, 1], [0, 1, 2]], ["a", "b"], ["c", "d", "e"], mark_errors=True),
         heat_maps([HeatMap("head", [[1]])], ["a"], ["b"]),
     ]

@@ -10,16 +10,15 @@ HOSTILE = '<img src=x onerror="alert(1)">'
 
 
 def test_a_table_has_its_cells_in_order(parse) -> None:
-    tree = parse(table(["class", "rows"], [["spam", 3], ["ham", 4]], caption="By class").markup)
+    tree = parse(table(["class", "rows"], [["spam", 3], ["ham", 4]]).markup)
     assert [each.text for each in tree.all("th")] == ["class", "rows"]
     assert [each.text for each in tree.all("td")] == ["spam", "3", "ham", "4"]
-    assert tree.all("caption")[0].text == "By class"
 
 
 def test_text_in_a_table_is_escaped(parse) -> None:
-    tree = parse(table([HOSTILE], [[HOSTILE]], caption=HOSTILE).markup)
+    tree = parse(table([HOSTILE], [[HOSTILE]]).markup)
     assert not tree.all("img")
-    assert tree.text.count(HOSTILE) == 3
+    assert tree.text.count(HOSTILE) == 2
 
 
 def test_safe_markup_in_a_cell_is_kept(parse) -> None:
@@ -30,17 +29,6 @@ def test_columns_of_numbers_stand_right(parse) -> None:
     rows = [["a", 1, None, True], ["b", 2.5, None, False]]
     tree = parse(table(["text", "number", "nothing", "claim"], rows).markup)
     assert [each.attributes.get("class", "") for each in tree.all("th")] == ["", "r", "", ""]
-
-
-def test_the_alignment_can_be_given(parse) -> None:
-    tree = parse(table(["a", "b", "c"], [["x", "y", 1]], align="crl").markup)
-    assert [each.attributes.get("class", "") for each in tree.all("td")] == ["c", "r", ""]
-
-
-@pytest.mark.parametrize("align", ["l", "lrr", "lx"])
-def test_an_alignment_that_does_not_fit_is_refused(align: str) -> None:
-    with pytest.raises(DataError, match=f"align is '{align}', but 2 columns"):
-        table(["a", "b"], [], align=align)
 
 
 def test_a_row_that_does_not_fit_is_named() -> None:
@@ -82,10 +70,9 @@ def test_code_keeps_its_spaces(parse) -> None:
 
 
 def test_a_quote_tells_what_it_is_and_what_it_was_taken_for(parse) -> None:
-    tree = parse(quote_list([Quote("a film", "good", "bad", 0.987)], heading="Worst").markup)
+    tree = parse(quote_list([Quote("a film", "good", "bad", 0.987)]).markup)
     assert tree.all("div", class_="verdict")[0].text == "is good · taken for bad · 98.7 % sure"
     assert [each.attributes["class"] for each in tree.all("b")] == ["right", "wrong"]
-    assert tree.all("p")[0].text == "Worst"
 
 
 @pytest.mark.parametrize("confidence", [None, math.nan])
@@ -96,10 +83,10 @@ def test_a_quote_without_confidence_claims_none(confidence: float | None, parse)
 
 
 def test_quotes_are_escaped_and_fold(parse) -> None:
-    tree = parse(quote_list([Quote(HOSTILE * 30, HOSTILE, HOSTILE, 1)], heading=HOSTILE).markup)
+    tree = parse(quote_list([Quote(HOSTILE * 30, HOSTILE, HOSTILE, 1)]).markup)
     assert not tree.all("img")
     assert tree.all("details")[0].text.count(HOSTILE) >= 30
 
 
 def test_no_quotes_are_said_to_be_none(parse) -> None:
-    assert "No texts." in parse(quote_list([], heading="Worst").markup).text
+    assert "No texts." in parse(quote_list([]).markup).text

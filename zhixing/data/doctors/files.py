@@ -3,8 +3,14 @@
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from zhixing.data.doctors.findings import Finding, Tally, mark_findings, text_marks
-from zhixing.data.records import Format, Record, checked_format, format_of, open_records
+from zhixing.data.doctors.findings import (
+    Finding,
+    Tally,
+    mark_findings,
+    text_marks,
+    worst_first,
+)
+from zhixing.data.records import Format, Record, format_of, open_records
 from zhixing.data.sources import (
     STANDARD_INPUT,
     UTF8_MARK,
@@ -21,7 +27,7 @@ _LONG_LINE_BYTES = 100_000
 _UNREADABLE_KINDS = ("not_text", "not_utf8", "nul_bytes")
 
 
-def examine_file(path: str | Path, *, format: str | None = None) -> list[Finding]:
+def examine_file(path: str | Path) -> list[Finding]:
     """Check the bytes, lines and fields of a file, and tell all that is wrong at once.
 
     Reading stops at the first fault of most kinds; this goes on, so that a file can be mended in
@@ -32,7 +38,6 @@ def examine_file(path: str | Path, *, format: str | None = None) -> list[Finding
 
     Args:
         path: A file, which is read twice and so cannot be standard input.
-        format: csv, tsv, jsonl, parquet or txt, where the name does not tell.
 
     Returns:
         Findings, errors first. Their `unit` tells whether they name rows or lines.
@@ -40,19 +45,17 @@ def examine_file(path: str | Path, *, format: str | None = None) -> list[Finding
     Raises:
         FileError: The file cannot be read.
         DataError: It is standard input.
-        ConfigError: The format is not one of those known.
     """
     path = Path(path)
     if path == STANDARD_INPUT:
         raise DataError("standard input cannot be examined, which takes two readings: name a file")
-    form = checked_format(format) or format_of(path)
+    form = format_of(path)
     if form == "parquet":
         return []
     findings = _line_findings(path)
     if not any(finding.kind in _UNREADABLE_KINDS for finding in findings):
         findings += _row_findings(path, form)
-    order = ("error", "warning", "note")
-    return sorted(findings, key=lambda finding: order.index(finding.severity))
+    return worst_first(findings)
 
 
 @dataclass

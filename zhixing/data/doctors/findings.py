@@ -9,6 +9,8 @@ from zhixing.data.wording import counted, numbered
 
 Severity = Literal["error", "warning", "note"]
 
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+
 _MAX_ROWS_KEPT = 20
 
 
@@ -39,6 +41,11 @@ class Finding:
         return asdict(self)
 
 
+def worst_first(findings: Iterable[Finding]) -> list[Finding]:
+    """Sort findings by severity."""
+    return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
+
+
 @dataclass
 class Tally:
     """Count rows by kind, keeping the first of each; bounded however many rows go by."""
@@ -66,13 +73,8 @@ class Tally:
     ) -> list[Finding]:
         """Make the finding of one kind, as a list that is empty where nothing was counted.
 
-        Args:
-            kind: The kind that was counted.
-            severity: How bad it is.
-            what: What the rows hold (or do), after the verb.
-            remedy: What to do about it.
-            verb: The verb for several rows; one row takes an s.
-            of: The source of the rows, where it is not the one that is examined.
+        The verb is that for several rows, followed by what they hold or do; `of` names their
+        source, where it is not the one that is examined.
         """
         if kind not in self.rows:
             return []
@@ -103,11 +105,13 @@ def mark_findings(tally: Tally) -> list[Finding]:
     ]
 
 
-def count_marks(texts: Iterable[str], rows: Iterable[int], tally: Tally) -> None:
+def count_marks(texts: Iterable[str], rows: Iterable[int]) -> Tally:
     """Count the rows that bear each mark."""
+    tally = Tally()
     for text, row in zip(texts, rows, strict=True):
         for kind in text_marks(text):
             tally.add(kind, row)
+    return tally
 
 
 # What the bytes of UTF-8 look like when they are read as Windows-1252: a first byte and as many

@@ -6,16 +6,13 @@ from statistics import median
 from typing import Literal
 
 from zhixing.data.cells import is_blank
-from zhixing.data.doctors.findings import Finding, Tally, count_marks, mark_findings
+from zhixing.data.doctors.findings import Finding, Tally, count_marks, mark_findings, worst_first
 from zhixing.data.table import Table, unknown_labels
-from zhixing.data.wording import counted, quoted
+from zhixing.data.wording import counted, folded, quoted
 from zhixing.errors import DataError
 
 # Fewer examples of a label than this teach a small model next to nothing.
 _MIN_EXAMPLES = 8
-
-# Worst first.
-SEVERITIES = ("error", "warning", "note")
 
 # Classes this unequal make accuracy a poor score: always naming the largest gives 91 % and more.
 _IMBALANCE_RATIO = 10
@@ -25,15 +22,7 @@ _IMBALANCE_RATIO = 10
 class LengthSummary:
     """Summarize how long texts are, in tokens where a tokenizer counted and else in characters.
 
-    Attributes:
-        unit: What was counted.
-        shortest: The shortest length.
-        median: Half of the texts are no longer than this.
-        percentile_95: 95 % of the texts are no longer than this.
-        longest: The longest length.
-        total: All lengths together.
-        max_length: What the model takes at once, where that was told.
-        num_longer: How many texts are longer than `max_length`.
+    `max_length` is what the model takes at once, where that was told.
     """
 
     unit: Literal["tokens", "characters"]
@@ -53,10 +42,10 @@ class Examination:
     Attributes:
         source: What was examined.
         num_rows: How many rows it has.
-        labels: The rows of each label.
-        lengths: How long the texts are; None for an empty table.
+        labels: The number of rows of each label.
+        lengths: None for an empty table.
         findings: All that is wrong or worth knowing.
-        target_lengths: How long the targets are, where there are any.
+        target_lengths: None where there are no targets.
     """
 
     source: str
@@ -89,24 +78,22 @@ def examine(
     labels that are rare, alike or unknown, and damaged texts all become findings. So read the
     table with `keep_blanks=True`.
 
-    Args:
-        table: The rows to train on.
-        validation: Rows to validate on, held against the others.
-        count_tokens: Counts the tokens of each text, as the model's tokenizer does.
-        max_length: How many tokens the model takes at once, special ones aside.
+    Validation rows are held against the others. Tokens are counted as the model's tokenizer does,
+    special ones aside.
 
     Example:
         >>> table = Table(["fine", "fine", "bad"], None, ["1", "0", "0"], [1, 2, 3], "<list>")
         >>> [finding.kind for finding in examine(table).findings]
         ['few_examples', 'conflicting_labels']
     """
-    summary = _lengths(table, count_tokens, max_length)
+    sides = [table.texts] if table.pairs is None else [table.texts, table.pairs]
+    summary, lengths = measure_lengths(sides, count_tokens, max_length)
     findings = [
         *_blank_findings(table),
         *_label_findings(table),
         *_duplicate_findings(table),
         *_mark_findings(table),
-        *_length_findings(table, summary),
+        *_length_findings(table, summary, lengths),
     ]
     if validation is not None:
         findings += _validation_findings(table, validation)
@@ -114,8 +101,8 @@ def examine(
         source=table.source,
         num_rows=len(table),
         labels=table.label_counts(),
-        lengths=None if summary is None else summary[0],
-        findings=sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)),
+        lengths=summary,
+        findings=worst_first(findings),
     )
 
 
@@ -231,38 +218,27 @@ def _duplicate_findings(table: Table) -> list[Finding]:
 
 
 def _mark_findings(table: Table) -> list[Finding]:
-    tally = Tally()
     texts = table.texts
     if table.pairs is not None:
         texts = [f"{text}\n{pair}" for text, pair in zip(texts, table.pairs, strict=True)]
-    count_marks(texts, table.rows, tally)
-    return mark_findings(tally)
-
-
-def _lengths(
-    table: Table,
-    count_tokens: Callable[[Sequence[str]], list[int]] | None,
-    max_length: int | None,
-) -> tuple[LengthSummary, list[int]] | None:
-    if not len(table):
-        return None
-    lengths = _sizes(table.texts, count_tokens)
-    if table.pairs is not None:
-        seconds = _sizes(table.pairs, count_tokens)
-        lengths = [a + b for a, b in zip(lengths, seconds, strict=True)]
-    return _summary(lengths, count_tokens, max_length), lengths
+    return mark_findings(count_marks(texts, table.rows))
 
 
 def measure_lengths(
-    texts: Sequence[str],
+    sides: Sequence[Sequence[str]],
     count_tokens: Callable[[Sequence[str]], list[int]] | None,
     max_length: int | None,
-) -> tuple[LengthSummary, list[int]] | None:
-    """Measure texts, one after the other and all together; None where there are none."""
-    if not texts:
-        return None
-    lengths = _sizes(texts, count_tokens)
-    return _summary(lengths, count_tokens, max_length), lengths
+) -> tuple[LengthSummary | None, list[int]]:
+    """Measure rows, one after the other and all together; no summary where there are none.
+
+    Args:
+        sides: Of each row, the texts that the model reads together.
+        count_tokens: Counts the tokens of each text; without it characters are counted.
+        max_length: How many tokens the model takes at once.
+    """
+    sizes = [_sizes(texts, count_tokens) for texts in sides if texts]
+    lengths = [sum(row) for row in zip(*sizes, strict=True)]
+    return (_summary(lengths, count_tokens, max_length) if lengths else None), lengths
 
 
 def _sizes(
@@ -297,12 +273,11 @@ def _summary(
 
 
 def _length_findings(
-    table: Table, measured: tuple[LengthSummary, list[int]] | None
+    table: Table, summary: LengthSummary | None, lengths: Sequence[int]
 ) -> list[Finding]:
-    if measured is None:
+    if summary is None:
         message = f"{table.source} has no rows"
         return [Finding("no_rows", "error", message, [], 0, "give at least one row")]
-    summary, lengths = measured
     tally = Tally()
     for row, length in zip(table.rows, lengths, strict=True):
         if summary.max_length is not None and length > summary.max_length:
@@ -348,7 +323,4 @@ def _validation_findings(train: Table, validation: Table) -> list[Finding]:
 
 def _keys(table: Table) -> list[tuple[str, str]]:
     pairs = table.pairs or [""] * len(table)
-    return [
-        (" ".join(text.casefold().split()), " ".join(pair.casefold().split()))
-        for text, pair in zip(table.texts, pairs, strict=True)
-    ]
+    return list(zip(map(folded, table.texts), map(folded, pairs), strict=True))

@@ -10,10 +10,10 @@ from typing import Any
 import numpy
 
 from zhixing.data.cells import is_blank
-from zhixing.data.doctors.findings import Finding, Tally, count_marks, mark_findings
-from zhixing.data.doctors.labels import SEVERITIES, Examination, measure_lengths
+from zhixing.data.doctors.findings import Finding, Tally, count_marks, mark_findings, worst_first
+from zhixing.data.doctors.labels import Examination, measure_lengths
 from zhixing.data.table import Table
-from zhixing.data.wording import counted
+from zhixing.data.wording import counted, folded
 from zhixing.errors import DataError
 
 # A target this many times longer, or shorter, than its source would be at the table's own ratio is
@@ -56,11 +56,8 @@ def examine_pairs(
     what the letters of each side look like. So it works for any two languages, and judges few rows
     or short ones less.
 
-    Args:
-        table: The pairs to train on, read with `keep_blanks=True`.
-        validation: Pairs to score on, held against the others.
-        count_tokens: Counts the tokens of each text, as the model's tokenizer does.
-        max_length: How many tokens a model takes at once, special ones aside.
+    Validation pairs are held against the others. Tokens are counted as the model's tokenizer does,
+    special ones aside. Read the table with `keep_blanks=True`.
 
     Raises:
         DataError: If the table has no targets.
@@ -69,9 +66,9 @@ def examine_pairs(
         raise DataError(f"{table.source} has no targets; name their column with --target COLUMN")
     rows = [i for i, pair in enumerate(_pairs(table)) if not any(is_blank(text) for text in pair)]
     sound = table.select(rows)
-    sides = [
-        measure_lengths(side, count_tokens, max_length) for side in (table.texts, table.targets)
-    ]
+    (summary, lengths), (target_summary, target_lengths) = (
+        measure_lengths([side], count_tokens, max_length) for side in (table.texts, table.targets)
+    )
     findings = [
         *_blank_findings(table),
         *_repeat_findings(sound),
@@ -81,7 +78,7 @@ def examine_pairs(
         *_slip_findings(sound),
         *_language_findings(sound),
         *_mark_findings(table),
-        *_window_findings(table, sides, max_length),
+        *_window_findings(table, lengths, target_lengths, max_length),
     ]
     if validation is not None:
         findings += _leak_findings(sound, validation)
@@ -89,9 +86,9 @@ def examine_pairs(
         source=table.source,
         num_rows=len(table),
         labels={},
-        lengths=None if sides[0] is None else sides[0][0],
-        findings=sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)),
-        target_lengths=None if sides[1] is None else sides[1][0],
+        lengths=summary,
+        findings=worst_first(findings),
+        target_lengths=target_summary,
     )
 
 
@@ -280,18 +277,15 @@ def _trigrams(text: str) -> list[str]:
 
 
 def _mark_findings(table: Table) -> list[Finding]:
-    tally = Tally()
-    count_marks([f"{source}\n{target}" for source, target in _pairs(table)], table.rows, tally)
-    return mark_findings(tally)
+    return mark_findings(count_marks(map("\n".join, _pairs(table)), table.rows))
 
 
 def _window_findings(
-    table: Table, sides: Sequence[tuple[object, list[int]] | None], max_length: int | None
+    table: Table, lengths: Sequence[int], target_lengths: Sequence[int], max_length: int | None
 ) -> list[Finding]:
     tally = Tally()
-    lengths = [side[1] for side in sides if side is not None]
-    for row, *row_lengths in zip(table.rows, *lengths, strict=True):
-        if max_length is not None and row_lengths and max(row_lengths) > max_length:
+    for row, *row_lengths in zip(table.rows, lengths, target_lengths, strict=True):
+        if max_length is not None and max(row_lengths) > max_length:
             tally.add("long_pairs", row)
     return tally.finding(
         "long_pairs",
@@ -332,7 +326,4 @@ def _leak_findings(table: Table, validation: Table) -> list[Finding]:
 
 
 def _keys(table: Table) -> list[tuple[str, str]]:
-    return [
-        (" ".join(source.casefold().split()), " ".join(target.casefold().split()))
-        for source, target in _pairs(table)
-    ]
+    return [(folded(source), folded(target)) for source, target in _pairs(table)]

@@ -23,13 +23,7 @@ def vocabulary_loss_plainly(
 ) -> Float[Tensor, ""]:
     """Sum the cross-entropy of every position's target, from the scores of all entries.
 
-    Args:
-        states: What the scores are computed from.
-        weight: One row an entry.
-        bias: What is added to the scores.
-        targets: The right entry of each position.
-        row_weights: How much each position counts.
-        smoothing: Share of the target spread over all entries.
+    `smoothing` is the share of the target spread over all entries.
 
     Source:
         Szegedy et al. 2016, arXiv:1512.00567, section 7, for the smoothing.

@@ -23,14 +23,10 @@ def fused_attention(
     On a CPU that is asked to round the factors of matrix products to bfloat16, torch 2.13's fused
     kernel sets each of its small products up anew, forwards and backwards: 36 ms where it takes
     2.5 otherwise (16 x 25 tokens, 12 heads). There it is called with rounding switched off, which
-    is also more exact. No gradient reaches the mask.
+    is also more exact.
 
-    Args:
-        query: Own positions.
-        key: Attended positions.
-        value: What they say.
-        mask: True where a score counts, or numbers to be added; None for all.
-        is_causal: Positions see only those before them and themselves; the lengths are equal.
+    The mask is True where a score counts, or numbers to be added; no gradient reaches it. Causal
+    attention is between equally many positions.
     """
     if not rounds_products(query):
         return functional.scaled_dot_product_attention(

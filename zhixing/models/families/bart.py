@@ -12,7 +12,6 @@ from zhixing.models.config import HeadKind, ModelConfig
 from zhixing.models.families.family import (
     THEIR_ACTIVATIONS,
     activation_of,
-    architecture_named,
     head_of,
     need,
     number_of,
@@ -71,15 +70,6 @@ def shared_config(values: Mapping[str, Any], head: HeadKind) -> ModelConfig:
 
 
 def write_config(config: ModelConfig) -> dict[str, Any]:
-    """Write BART's `config.json`."""
-    return {
-        "model_type": "bart",
-        "architectures": [architecture_named(ARCHITECTURES, config.head)],
-        **shared_values(config),
-    }
-
-
-def shared_values(config: ModelConfig) -> dict[str, Any]:
     """Write the keys that BART and the families after it have in common."""
     sides = {
         f"{side}_{key}": value
@@ -105,12 +95,7 @@ def shared_values(config: ModelConfig) -> dict[str, Any]:
     }
 
 
-def weight_names(config: ModelConfig) -> WeightNames:
-    """Map our weights to BART's state-dict names."""
-    return shared_names(config)
-
-
-def shared_names(config: ModelConfig, *, biases: str | None = "final_logits_bias") -> WeightNames:
+def weight_names(config: ModelConfig, *, biases: str | None = "final_logits_bias") -> WeightNames:
     """Map our weights to the state-dict names of BART and the families after it.
 
     Args:

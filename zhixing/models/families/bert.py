@@ -11,7 +11,6 @@ from zhixing.models.config import HeadKind, ModelConfig
 from zhixing.models.families.family import (
     THEIR_ACTIVATIONS,
     activation_of,
-    architecture_named,
     head_of,
     need,
     num_labels,
@@ -27,22 +26,16 @@ ARCHITECTURES: dict[str, HeadKind] = {
 }
 OUR_BLOCK = "encoder.blocks.{i}."
 THEIR_LAYER = "encoder.layer.{i}."
+TOKENS = "embeddings.word_embeddings.weight"
 
 
 def read_config(values: Mapping[str, Any]) -> ModelConfig:
     """Read BERT's `config.json`."""
     head = head_of(values, ARCHITECTURES)
-    return shared_config(values, head, default_eps=1e-12, default_types=2, has_pooler=True)
+    return shared_config(values, head, has_pooler=True)
 
 
-def shared_config(
-    values: Mapping[str, Any],
-    head: HeadKind,
-    *,
-    default_eps: float,
-    default_types: int,
-    has_pooler: bool,
-) -> ModelConfig:
+def shared_config(values: Mapping[str, Any], head: HeadKind, *, has_pooler: bool) -> ModelConfig:
     """Read the keys that BERT and RoBERTa have in common."""
     kind = values.get("position_embedding_type", "absolute")
     if kind != "absolute" or values.get("is_decoder"):
@@ -57,9 +50,9 @@ def shared_config(
         num_heads=need(values, "num_attention_heads"),
         feed_forward_size=need(values, "intermediate_size"),
         activation=activation_of(values, "hidden_act", "gelu"),
-        norm_eps=number_of(values, "layer_norm_eps", default_eps),
+        norm_eps=number_of(values, "layer_norm_eps", 1e-12),
         max_positions=values.get("max_position_embeddings", 512),
-        token_types=values.get("type_vocab_size", default_types),
+        token_types=values.get("type_vocab_size", 2),
         dropout=number_of(values, "hidden_dropout_prob", 0.1),
         attention_dropout=number_of(values, "attention_probs_dropout_prob", 0.1),
         head=head,
@@ -73,15 +66,6 @@ def shared_config(
 
 
 def write_config(config: ModelConfig) -> dict[str, Any]:
-    """Write BERT's `config.json`."""
-    return {
-        "model_type": "bert",
-        "architectures": [architecture_named(ARCHITECTURES, config.head)],
-        **shared_values(config),
-    }
-
-
-def shared_values(config: ModelConfig) -> dict[str, Any]:
     """Write the keys that BERT and RoBERTa have in common."""
     return {
         "vocab_size": config.vocab_size,
@@ -102,34 +86,64 @@ def shared_values(config: ModelConfig) -> dict[str, Any]:
 
 def weight_names(config: ModelConfig) -> WeightNames:
     """Map our weights to BERT's state-dict names."""
-    entries = body_names()
-    if config.has_pooler:
-        entries |= dense("pooler", "pooler.dense")
-    tied: dict[str, str] = {}
-    if config.head == "classification":
-        entries |= dense("classification.output", "classifier")
-    elif config.head == "vocabulary":
-        entries |= dense("vocabulary.dense", "cls.predictions.transform.dense")
-        entries |= norm("vocabulary.norm", "cls.predictions.transform.LayerNorm")
-        entries["vocabulary.output.bias"] = Plain("cls.predictions.bias")
-        tied = {
-            "cls.predictions.decoder.weight": "embeddings.word_embeddings.weight",
+    transform = "cls.predictions.transform."
+    return encoder_names(
+        config,
+        body_names(),
+        prefix="bert.",
+        classification=dense("classification.output", "classifier"),
+        vocabulary={
+            **dense("vocabulary.dense", transform + "dense"),
+            **norm("vocabulary.norm", transform + "LayerNorm"),
+            "vocabulary.output.bias": Plain("cls.predictions.bias"),
+        },
+        tied={
+            "cls.predictions.decoder.weight": TOKENS,
             "cls.predictions.decoder.bias": "cls.predictions.bias",
-        }
-    return WeightNames(
-        entries,
-        prefixes=("" if config.head == "none" else "bert.", "bert."),
-        body=("embeddings.", "encoder.", "pooler."),
-        tied=tied,
-        ignored=("embeddings.position_ids",),
+        },
         heads=("cls.", "classifier.", "qa_outputs.", "pooler."),
+    )
+
+
+def encoder_names(
+    config: ModelConfig,
+    body: Mapping[str, Entry],
+    *,
+    prefix: str,
+    classification: Mapping[str, Entry],
+    vocabulary: Mapping[str, Entry],
+    tied: Mapping[str, str],
+    heads: tuple[str, ...],
+) -> WeightNames:
+    """Join the state-dict names of a body and its head, for BERT and the families after it.
+
+    Args:
+        config: Decides about head and pooler.
+        body: Names of embeddings and blocks.
+        prefix: What stands before the body's names where there is a head.
+        classification: Names of the classification head.
+        vocabulary: Names of the vocabulary head.
+        tied: What that head repeats.
+        heads: See `WeightNames`.
+    """
+    entries = {**body, **(dense("pooler", "pooler.dense") if config.has_pooler else {})}
+    if config.head == "classification":
+        entries |= classification
+    has_vocabulary = config.head == "vocabulary"
+    return WeightNames(
+        {**entries, **vocabulary} if has_vocabulary else entries,
+        prefixes=("" if config.head == "none" else prefix, prefix),
+        body=("embeddings.", "encoder.", "transformer.", "pooler."),
+        tied=tied if has_vocabulary else {},
+        ignored=("embeddings.position_ids",),
+        heads=heads,
     )
 
 
 def body_names() -> dict[str, Entry]:
     """Map the embeddings and blocks to BERT's and RoBERTa's state-dict names."""
     return {
-        "embedding.tokens.weight": Plain("embeddings.word_embeddings.weight"),
+        "embedding.tokens.weight": Plain(TOKENS),
         "embedding.positions.weight": Plain("embeddings.position_embeddings.weight"),
         "embedding.token_types.weight": Plain("embeddings.token_type_embeddings.weight"),
         **norm("embedding.norm", "embeddings.LayerNorm"),

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from zhixing.models.config import HeadKind, ModelConfig
+from zhixing.models.families import bert
 from zhixing.models.families.family import (
     THEIR_ACTIVATIONS,
     activation_of,
-    architecture_named,
     head_of,
     need,
     num_labels,
@@ -54,9 +54,7 @@ def read_config(values: Mapping[str, Any]) -> ModelConfig:
 
 def write_config(config: ModelConfig) -> dict[str, Any]:
     """Write DistilBERT's `config.json`."""
-    values = {
-        "model_type": "distilbert",
-        "architectures": [architecture_named(ARCHITECTURES, config.head)],
+    values: dict[str, Any] = {
         "vocab_size": config.vocab_size,
         "dim": config.hidden_size,
         "n_layers": config.encoder_layers,
@@ -75,8 +73,8 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
 
 def weight_names(config: ModelConfig) -> WeightNames:
     """Map our weights to DistilBERT's state-dict names."""
-    entries: dict[str, Entry] = {
-        "embedding.tokens.weight": Plain("embeddings.word_embeddings.weight"),
+    body: dict[str, Entry] = {
+        "embedding.tokens.weight": Plain(bert.TOKENS),
         "embedding.positions.weight": Plain("embeddings.position_embeddings.weight"),
         **norm("embedding.norm", "embeddings.LayerNorm"),
         **stacked(
@@ -89,20 +87,19 @@ def weight_names(config: ModelConfig) -> WeightNames:
         **dense(OUR_BLOCK + "feed_forward.contract", THEIR_LAYER + "ffn.lin2"),
         **norm(OUR_BLOCK + "feed_forward_residual.norm", THEIR_LAYER + "output_layer_norm"),
     }
-    tied: dict[str, str] = {}
-    if config.head == "classification":
-        entries |= dense("classification.dense", "pre_classifier")
-        entries |= dense("classification.output", "classifier")
-    elif config.head == "vocabulary":
-        entries |= dense("vocabulary.dense", "vocab_transform")
-        entries |= norm("vocabulary.norm", "vocab_layer_norm")
-        entries["vocabulary.output.bias"] = Plain("vocab_projector.bias")
-        tied = {"vocab_projector.weight": "embeddings.word_embeddings.weight"}
-    return WeightNames(
-        entries,
-        prefixes=("" if config.head == "none" else "distilbert.", "distilbert."),
-        body=("embeddings.", "transformer."),
-        tied=tied,
-        ignored=("embeddings.position_ids",),
+    return bert.encoder_names(
+        config,
+        body,
+        prefix="distilbert.",
+        classification={
+            **dense("classification.dense", "pre_classifier"),
+            **dense("classification.output", "classifier"),
+        },
+        vocabulary={
+            **dense("vocabulary.dense", "vocab_transform"),
+            **norm("vocabulary.norm", "vocab_layer_norm"),
+            "vocabulary.output.bias": Plain("vocab_projector.bias"),
+        },
+        tied={"vocab_projector.weight": bert.TOKENS},
         heads=("vocab_", "pre_classifier.", "classifier.", "qa_outputs."),
     )

@@ -34,7 +34,7 @@ class Family(Protocol):
         """Give the configuration that a checkpoint's `config.json` describes."""
 
     def write_config(self, config: ModelConfig) -> dict[str, Any]:
-        """Give the keys of a `config.json` that describe this configuration."""
+        """Give the keys of a `config.json` that describe this configuration, its type aside."""
 
     def weight_names(self, config: ModelConfig) -> WeightNames:
         """Give the table of state-dict names, `{i}` not yet written out."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from zhixing.models.config import HeadKind, ModelConfig
 from zhixing.models.families import bart
-from zhixing.models.families.family import architecture_named, head_of, need, padding_of
+from zhixing.models.families.family import head_of, need, padding_of
 from zhixing.models.weight_names import Plain, WeightNames
 
 ARCHITECTURES: dict[str, HeadKind] = {
@@ -42,10 +42,8 @@ def read_config(values: Mapping[str, Any]) -> ModelConfig:
 
 def write_config(config: ModelConfig) -> dict[str, Any]:
     """Write FSMT's `config.json`."""
-    values = bart.shared_values(config)
+    values = bart.write_config(config)
     return {
-        "model_type": "fsmt",
-        "architectures": [architecture_named(ARCHITECTURES, config.head)],
         **{key: value for key, value in values.items() if key != "vocab_size"},
         "src_vocab_size": config.vocab_size,
         "tgt_vocab_size": config.decoder_vocab_size or config.vocab_size,
@@ -55,7 +53,7 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
 
 def weight_names(config: ModelConfig) -> WeightNames:
     """Map our weights to FSMT's state-dict names, as BART's but for the embeddings."""
-    names = bart.shared_names(config, biases=None)
+    names = bart.weight_names(config, biases=None)
     entries = dict(names.entries)
     tied: dict[str, str] = {}
     encoder, decoder = "encoder.embed_tokens.weight", "decoder.embed_tokens.weight"

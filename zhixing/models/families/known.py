@@ -1,6 +1,5 @@
 """The known model families by `model_type`, the name in their `config.json`."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +19,7 @@ from zhixing.models.families import (
     t5,
     xlm_roberta,
 )
-from zhixing.models.families.family import Family
+from zhixing.models.families.family import Family, architecture_named
 
 FAMILIES: dict[str, Family] = {
     "bert": bert,
@@ -49,16 +48,28 @@ def family_named(model_type: object) -> Family:
     return FAMILIES[model_type]
 
 
+def written_config(model_type: str, config: ModelConfig) -> dict[str, Any]:
+    """Write a family's `config.json`, with its name and that of the class with this head.
+
+    Raises:
+        ConfigError: If the family has no such head.
+    """
+    family = FAMILIES[model_type]
+    values = {"model_type": model_type}
+    if not family.ARCHITECTURES:
+        return {**values, **family.write_config(config)}
+    named = architecture_named(family.ARCHITECTURES, config.head)
+    return {**values, "architectures": [named], **family.write_config(config)}
+
+
 def expresses(model_type: str, config: ModelConfig) -> bool:
     """Tell whether a family can say all of a configuration, so that others read the same model.
 
     That a body has no pooler is said by its weights, not by its `config.json`.
     """
-    family = FAMILIES[model_type]
+    labels = {"id2label": {str(i): str(i) for i in range(config.num_classes)}}
     try:
-        values: Mapping[str, Any] = family.write_config(config)
-        labels = {"id2label": {str(i): str(i) for i in range(config.num_classes)}}
-        read = family.read_config({**values, **labels})
+        read = FAMILIES[model_type].read_config({**written_config(model_type, config), **labels})
     except (ConfigError, CheckpointError, KeyError):
         return False
     return read == config or (config.head == "none" and replace(read, has_pooler=False) == config)

@@ -9,7 +9,7 @@ from typing import Any
 
 from zhixing.models.config import HeadKind, ModelConfig
 from zhixing.models.families import bart
-from zhixing.models.families.family import architecture_named, head_of, padding_of
+from zhixing.models.families.family import head_of, padding_of
 from zhixing.models.weight_names import WeightNames
 
 ARCHITECTURES: dict[str, HeadKind] = {
@@ -35,14 +35,9 @@ def read_config(values: Mapping[str, Any]) -> ModelConfig:
 
 def write_config(config: ModelConfig) -> dict[str, Any]:
     """Write M2M-100's `config.json`."""
-    return {
-        "model_type": "m2m_100",
-        "architectures": [architecture_named(ARCHITECTURES, config.head)],
-        **bart.shared_values(config),
-        "pad_token_id": config.position_offset - 1,
-    }
+    return {**bart.write_config(config), "pad_token_id": config.position_offset - 1}
 
 
 def weight_names(config: ModelConfig) -> WeightNames:
     """Map our weights to M2M-100's state-dict names, as BART's without a bias on the logits."""
-    return bart.shared_names(config, biases=None)
+    return bart.weight_names(config, biases=None)

@@ -9,13 +9,13 @@ from typing import Any
 
 from zhixing.models.config import HeadKind, ModelConfig
 from zhixing.models.families import bart
-from zhixing.models.families.family import architecture_named, head_of
-from zhixing.models.weight_names import WeightNames
+from zhixing.models.families.family import head_of
 
 ARCHITECTURES: dict[str, HeadKind] = {
     "MarianMTModel": "next_token",
     "MarianModel": "none",
 }
+weight_names = bart.weight_names
 
 
 def read_config(values: Mapping[str, Any]) -> ModelConfig:
@@ -37,14 +37,7 @@ def read_config(values: Mapping[str, Any]) -> ModelConfig:
 def write_config(config: ModelConfig) -> dict[str, Any]:
     """Write Marian's `config.json`."""
     return {
-        "model_type": "marian",
-        "architectures": [architecture_named(ARCHITECTURES, config.head)],
-        **bart.shared_values(config),
+        **bart.write_config(config),
         "share_encoder_decoder_embeddings": config.decoder_vocab_size is None,
         "decoder_vocab_size": config.decoder_vocab_size or config.vocab_size,
     }
-
-
-def weight_names(config: ModelConfig) -> WeightNames:
-    """Map our weights to Marian's state-dict names, as BART's."""
-    return bart.shared_names(config)

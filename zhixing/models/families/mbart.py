@@ -9,13 +9,13 @@ from typing import Any
 
 from zhixing.models.config import HeadKind, ModelConfig
 from zhixing.models.families import bart
-from zhixing.models.families.family import architecture_named, head_of
-from zhixing.models.weight_names import WeightNames
+from zhixing.models.families.family import head_of
 
 ARCHITECTURES: dict[str, HeadKind] = {
     "MBartForConditionalGeneration": "next_token",
     "MBartModel": "none",
 }
+write_config, weight_names = bart.write_config, bart.weight_names
 
 
 def read_config(values: Mapping[str, Any]) -> ModelConfig:
@@ -23,17 +23,3 @@ def read_config(values: Mapping[str, Any]) -> ModelConfig:
     config = bart.shared_config(values, head_of(values, ARCHITECTURES))
     biased = config.head == "next_token"
     return replace(config, norm="pre", embedding_norm=True, output_bias=biased)
-
-
-def write_config(config: ModelConfig) -> dict[str, Any]:
-    """Write mBART's `config.json`."""
-    return {
-        "model_type": "mbart",
-        "architectures": [architecture_named(ARCHITECTURES, config.head)],
-        **bart.shared_values(config),
-    }
-
-
-def weight_names(config: ModelConfig) -> WeightNames:
-    """Map our weights to mBART's state-dict names, as BART's."""
-    return bart.shared_names(config)

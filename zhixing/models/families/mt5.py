@@ -8,10 +8,10 @@ from typing import Any
 
 from zhixing.models.config import HeadKind, ModelConfig
 from zhixing.models.families import t5
-from zhixing.models.families.family import architecture_named, architecture_of
-from zhixing.models.weight_names import WeightNames
+from zhixing.models.families.family import architecture_of
 
 ARCHITECTURES: dict[str, HeadKind] = {f"M{name}": head for name, head in t5.ARCHITECTURES.items()}
+write_config, weight_names = t5.write_config, t5.weight_names
 
 
 def read_config(values: Mapping[str, Any]) -> ModelConfig:
@@ -20,17 +20,3 @@ def read_config(values: Mapping[str, Any]) -> ModelConfig:
     usual = {"feed_forward_proj": "gated-gelu"}
     never = {"architectures": named, "scale_decoder_outputs": False}
     return t5.read_config({**usual, **values, **never})
-
-
-def write_config(config: ModelConfig) -> dict[str, Any]:
-    """Write mT5's `config.json`."""
-    return {
-        **t5.write_config(config),
-        "model_type": "mt5",
-        "architectures": [architecture_named(ARCHITECTURES, config.head)],
-    }
-
-
-def weight_names(config: ModelConfig) -> WeightNames:
-    """Map our weights to mT5's state-dict names, as T5's."""
-    return t5.weight_names(config)

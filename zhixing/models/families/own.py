@@ -33,7 +33,7 @@ def read_config(values: Mapping[str, Any]) -> ModelConfig:
 
 def write_config(config: ModelConfig) -> dict[str, Any]:
     """Write our `config.json`: every field under its own name."""
-    return {"model_type": TYPE, "settings": asdict(config)}
+    return {"settings": asdict(config)}
 
 
 def weight_names(config: ModelConfig) -> WeightNames:

@@ -12,7 +12,6 @@ from zhixing.models.config import HeadKind, ModelConfig
 from zhixing.models.families.family import (
     ACTIVATION_NAMES,
     THEIR_ACTIVATIONS,
-    architecture_named,
     head_of,
     need,
     number_of,
@@ -67,8 +66,6 @@ def write_config(config: ModelConfig) -> dict[str, Any]:
     if config.is_gated:
         name = "gated-gelu" if config.activation == "gelu_tanh" else f"gated-{name}"
     return {
-        "model_type": "t5",
-        "architectures": [architecture_named(ARCHITECTURES, config.head)],
         "is_encoder_decoder": True,
         "vocab_size": config.vocab_size,
         "d_model": config.hidden_size,

@@ -7,7 +7,7 @@ from shared_data import real_set
 from zhixing.data import sources
 from zhixing.data.doctors.files import examine_file
 from zhixing.data.doctors.findings import Finding
-from zhixing.errors import ConfigError, DataError, FileError
+from zhixing.errors import DataError, FileError
 
 
 def examined(folder: Path, content: str | bytes, name: str = "a.csv") -> list[Finding]:
@@ -166,15 +166,6 @@ def test_fields_are_not_looked_at_where_bytes_are_wrong(tmp_path: Path) -> None:
 def test_a_zipped_file_is_examined_unpacked(tmp_path: Path) -> None:
     finding = only(tmp_path, gzip.compress(b"text,label\na\n"), "too_few_fields", "a.csv.gz")
     assert finding.rows == [1]
-
-
-def test_a_format_can_be_told(tmp_path: Path) -> None:
-    (tmp_path / "a").write_text("a,b\nc\n")
-    assert examine_file(tmp_path / "a") == []
-    (finding,) = examine_file(tmp_path / "a", format="csv")
-    assert finding.kind == "too_few_fields"
-    with pytest.raises(ConfigError, match='format is "excel"'):
-        examine_file(tmp_path / "a", format="excel")
 
 
 def test_parquet_has_no_lines_to_examine(tmp_path: Path) -> None:

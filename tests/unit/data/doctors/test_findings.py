@@ -62,8 +62,7 @@ def test_a_hostile_text_takes_no_longer_than_its_length() -> None:
 
 
 def test_marks_are_counted_by_row() -> None:
-    tally = Tally()
-    count_marks(["ok", "&amp;", "Ã© &lt;"], [10, 20, 30], tally)
+    tally = count_marks(["ok", "&amp;", "Ã© &lt;"], [10, 20, 30])
     assert tally.counts == {"html_entities": 2, "mojibake": 1}
     assert [(finding.kind, finding.rows) for finding in mark_findings(tally)] == [
         ("mojibake", [30]),

@@ -5,6 +5,7 @@ import pytest
 from zhixing.errors import CheckpointError, ConfigError
 from zhixing.models.config import HeadKind
 from zhixing.models.families import roberta, xlm_roberta
+from zhixing.models.families.known import written_config
 
 VALUES: dict[str, Any] = {
     "vocab_size": 30,
@@ -38,8 +39,8 @@ def test_the_architecture_tells_the_head(architecture: str, head: HeadKind) -> N
 def test_positions_are_counted_from_behind_the_padding_id(padding: int, offset: int) -> None:
     config = roberta.read_config({**VALUES, "pad_token_id": padding})
     assert (config.position_offset, config.max_positions) == (offset, 514 - offset)
-    assert roberta.write_config(config)["pad_token_id"] == padding
-    assert roberta.write_config(config)["max_position_embeddings"] == 514
+    assert written_config("roberta", config)["pad_token_id"] == padding
+    assert written_config("roberta", config)["max_position_embeddings"] == 514
 
 
 @pytest.mark.parametrize("padding", [None, -1, "1", True])
@@ -55,8 +56,8 @@ def test_fewer_positions_than_the_offset_are_refused() -> None:
 
 def test_the_family_writes_its_own_names() -> None:
     config = roberta.read_config({**VALUES, "architectures": ["RobertaForMaskedLM"]})
-    assert roberta.write_config(config)["architectures"] == ["RobertaForMaskedLM"]
-    written = xlm_roberta.write_config(config)
+    assert written_config("roberta", config)["architectures"] == ["RobertaForMaskedLM"]
+    written = written_config("xlm-roberta", config)
     assert written["architectures"] == ["XLMRobertaForMaskedLM"]
     assert written["model_type"] == "xlm-roberta"
     assert xlm_roberta.read_config(written) == config

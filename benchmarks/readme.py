@@ -1,4 +1,4 @@
-"""Write the generated parts of the README: the table of measurements, positions, the tree.
+"""Write the generated parts of the README and of docs: measurements, settings, levels, the tree.
 
 python -m benchmarks.readme          write them
 python -m benchmarks.readme --check  fail if they are not what would be written
@@ -9,38 +9,46 @@ import json
 import re
 import statistics
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from benchmarks.readme_translation import (
+    Line,
     built_in_lines,
     decoding_lines,
     learning_lines,
+    made_by,
     translation_lines,
 )
 from benchmarks.runs import RESULTS, read
+from zhixing.cli.settings import settings_page
 
 ROOT = Path(__file__).parent.parent
-README = ROOT / "README.md"
-PACKAGES = [
-    "tokenization",
-    "metrics",
-    "pages",
-    "layers",
-    "data",
-    "models",
-    "checkpoints",
-    "generation",
-    "tasks",
-    "training",
-    "evaluation",
-    "inspection",
-    "workflows",
-    "cli",
-    "resources",
-]
+DOCS = ROOT / "docs"
+# In the order in which data meets them; files beside them come first.
+PACKAGES = (
+    *("tokenization", "metrics", "pages", "layers", "data", "models", "checkpoints", "generation"),
+    *("evaluation", "tasks", "training", "inspection", "jobs", "workflows", "cli", "resources"),
+)
+# What a reader of two screens should see, by how the titles begin: a claim about quality, one about
+# each kind of speed, and one that is not to our advantage.
+TELLING = (
+    "SST-2, 3 epochs",
+    "fine-tuning on 640 texts",
+    "classify 512 texts, int8",
+    "built-in en-fr, everyday sentences",
+    "decoding, Marian's size, int8, greedy, target tokens/s",
+    "loading and decoding that model in int8, MB more",
+)
+# Tasks and the kinds of model whose settings are listed.
+SETTINGS = {
+    "classify": ["minilm", "new"],
+    "translate": ["en-fr", "new"],
+    "summarize": ["new"],
+}
 
 
-def accuracy_lines() -> list[list[str]]:
+def accuracy_lines() -> list[Line]:
     """Compare with the reference library, mean over seeds."""
     lines = []
     names = {"sst2": "SST-2", "banking77": "Banking77", "agnews": "AG News (4,000 rows)"}
@@ -56,13 +64,13 @@ def accuracy_lines() -> list[list[str]]:
                 f"{statistics.mean(ours):.4f} ({min(ours):.4f} to {max(ours):.4f})",
                 f"Trainer {statistics.mean(theirs):.4f} ({min(theirs):.4f} to {max(theirs):.4f})",
                 "not below by more than 0.005",
-                found["command"],
+                *made_by(found),
             ]
         )
     return lines
 
 
-def recipe_lines() -> list[list[str]]:
+def recipe_lines() -> list[Line]:
     """Show the project's own recipes."""
     lines = []
     found = read("recipe-sst2")
@@ -73,7 +81,7 @@ def recipe_lines() -> list[list[str]]:
                 f"{found['accuracy']:.4f} in {found['seconds']:.0f} s",
                 "",
                 "0.89",
-                found["command"],
+                *made_by(found),
             ]
         )
     found = read("scratch-chnsenticorp")
@@ -87,13 +95,13 @@ def recipe_lines() -> list[list[str]]:
                 f"({100 * low:+.1f} to {100 * high:+.1f} points); with pairs of them "
                 f"{found['character_pairs']:.4f}",
                 "0.86 in 20 min, above the bag",
-                found["command"],
+                *made_by(found),
             ]
         )
     return lines
 
 
-def training_lines() -> list[list[str]]:
+def training_lines() -> list[Line]:
     """Compare training times."""
     lines = []
     shown = {"sst2": "SST-2 rows", "mixed": "640 texts of 1 to 6 sentences"}
@@ -113,13 +121,13 @@ def training_lines() -> list[list[str]]:
                 f"{seconds['reference']:.1f} s / {seconds['reference, grouped by length']:.1f} s; "
                 f"with bfloat16 products {seconds['reference, bfloat16 products']:.1f} s",
                 wanted[kind],
-                found["command"],
+                *made_by(found),
             ]
         )
     return lines
 
 
-def speed_lines() -> list[list[str]]:
+def speed_lines() -> list[Line]:
     """Compare classification speeds and latencies."""
     found = read("classify-speed")
     if found is None:
@@ -141,7 +149,7 @@ def speed_lines() -> list[list[str]]:
                 f"pipeline {speeds['transformers pipeline']:,.0f} "
                 f"({own / speeds['transformers pipeline']:.1f} times)",
                 wanted.get(name, ""),
-                found["command"],
+                *made_by(found),
             ]
         )
     for name, peer, most in (
@@ -155,13 +163,13 @@ def speed_lines() -> list[list[str]]:
                 f"{own:.2f}",
                 f"{peer} {other:.2f} ({own / other:.2f} times)",
                 most,
-                found["command"],
+                *made_by(found),
             ]
         )
     return lines
 
 
-def quality_lines() -> list[list[str]]:
+def quality_lines() -> list[Line]:
     """Show what int8 costs."""
     found = read("int8-sst2")
     if found is None:
@@ -172,17 +180,17 @@ def quality_lines() -> list[list[str]]:
             f"{found['same_label']:.2%}, {found['accuracy_after']:.4f}",
             f"float32 {found['accuracy_before']:.4f}",
             "99 %, within 0.003",
-            found["command"],
+            *made_by(found),
         ]
     ]
 
 
-def footprint_lines() -> list[list[str]]:
+def footprint_lines() -> list[Line]:
     """Show how light the house is."""
     found = read("footprint")
     if found is None:
         return []
-    command, seconds = found["command"], found["seconds"]
+    made, seconds = made_by(found), found["seconds"]
     lines = [
         [
             "`import zhixing`, over Python's own start",
@@ -198,28 +206,44 @@ def footprint_lines() -> list[list[str]]:
     lines.append(["parity, properties and whole runs tested", f"{found['suites']:.0f} s", "600 s"])
     if "demo" in found:
         lines.append(["`make demo` in a fresh clone", f"{found['demo']:.0f} s", "240 s"])
-    return [[what, value, "", wanted, command] for what, value, wanted in lines]
+    return [[what, value, "", wanted, *made] for what, value, wanted in lines]
+
+
+def all_lines() -> list[Line]:
+    """Give the lines of all results, each once."""
+    lines = accuracy_lines() + recipe_lines() + training_lines() + speed_lines() + quality_lines()
+    lines += translation_lines() + built_in_lines() + learning_lines() + decoding_lines()
+    return lines + footprint_lines()
 
 
 def measured() -> str:
     """Make the table of all results."""
-    lines = accuracy_lines() + recipe_lines() + training_lines() + speed_lines() + quality_lines()
-    lines += translation_lines() + built_in_lines() + learning_lines() + decoding_lines()
-    lines += footprint_lines()
+    lines = all_lines()
     if not lines:
         return "Nothing has been measured yet."
-    table = ["| what | zhixing | beside it | wanted | command |", "| --- | --- | --- | --- | --- |"]
-    table += [f"| {' | '.join(line[:4])} | `{line[4]}` |" for line in lines]
-    machines = sorted(
+    titles = ("what", "zhixing", "beside it", "wanted", "command", "machine")
+    table = [f"| {' | '.join(titles)} |", "|" + " --- |" * len(titles)]
+    table += [f"| {' | '.join(line[:4])} | `{line[4]}` | {line[5]} |" for line in lines]
+    versions = sorted(
         {
-            f"{found['machine']['processor']}, {found['machine']['threads']} threads, "
-            f"AMX {'yes' if found['machine']['amx'] else 'no'}, "
-            f"torch {found['packages']['torch']}"
+            f"{name} {version}"
             for path in sorted(RESULTS.glob("*.json"))
-            for found in [json.loads(path.read_text())]
+            for name, version in json.loads(path.read_text())["packages"].items()
+            if name != "zhixing"
         }
     )
-    return "\n".join([*table, "", "Machines: " + "; ".join(machines) + "."])
+    return "\n".join([*table, "", f"Versions: {', '.join(versions)}."])
+
+
+def highlights() -> str:
+    """Make the few lines that the README shows, each the first whose title begins so."""
+    lines = all_lines()
+    chosen = [
+        next((line for line in lines if line[0].startswith(start)), None) for start in TELLING
+    ]
+    table = ["| what | zhixing | beside it | machine, command |", "| --- | --- | --- | --- |"]
+    table += [f"| {' | '.join(x[:3])} | {x[5]}; `{x[4]}` |" for x in chosen if x is not None]
+    return "\n".join(table)
 
 
 def positions() -> str:
@@ -239,19 +263,13 @@ def positions() -> str:
 def tree() -> str:
     """List every file with the first line of its docstring."""
     lines = ["```", "zhixing/"]
-    own = ["__init__.py", "errors.py", "config.py"]
+    own = ["__init__.py", "version.py", "errors.py", "config.py"]
     files = [(0, ROOT / "zhixing" / name) for name in own]
     for package in PACKAGES:
-        folder = ROOT / "zhixing" / package
-        files.append((0, folder))
-        files += [(1, path) for path in sorted(folder.glob("*.py")) if path.name != "__init__.py"]
-        if package == "models":
-            inner = sorted((folder / "families").glob("*.py"))
-            files += [(1, folder / "families")]
-            files += [(2, path) for path in inner if path.name != "__init__.py"]
+        files += listed(ROOT / "zhixing" / package)
     for depth, path in files:
         name = "  " * (depth + 1) + path.name + ("/" if path.is_dir() else "")
-        lines.append(f"{name:<32}{said_of(path)}")
+        lines.append(f"{name:<32}{said_of(path)}".rstrip())
     lines += [
         "tests/  benchmarks/  recipes/  docs/  CHANGELOG.md  CONTRIBUTING.md  Makefile",
         "```",
@@ -259,28 +277,62 @@ def tree() -> str:
     return "\n".join(lines)
 
 
+def listed(folder: Path, depth: int = 0) -> list[tuple[int, Path]]:
+    """List a folder, its files, then the packages inside it, each with how deep it stands."""
+    inner = sorted(folder.glob("*.py"))
+    files = [(depth + 1, path) for path in inner if path.name != "__init__.py"]
+    packages = sorted(path.parent for path in folder.glob("*/__init__.py"))
+    return [
+        (depth, folder),
+        *files,
+        *(each for package in packages for each in listed(package, depth + 1)),
+    ]
+
+
 def said_of(path: Path) -> str:
     """Give the first line of a module's docstring."""
     if path.is_dir():
         path = path / "__init__.py"
     if not path.exists():
-        return "data that comes with the package, each with its card"
+        return "data and small models that come with the package, each with its card"
     docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    return docstring.splitlines()[0].rstrip(".")
+    return (docstring.splitlines() or [""])[0].rstrip(".")
+
+
+# The parts between marks, by page.
+PARTS: Mapping[Path, Mapping[str, Callable[[], str]]] = {
+    ROOT / "README.md": {"highlights": highlights},
+    DOCS / "measurements.md": {"measured": measured, "positions": positions},
+    DOCS / "architecture.md": {"tree": tree},
+}
+
+
+def pages() -> dict[Path, str]:
+    """Give every generated page, and every page with its generated parts filled in."""
+    made = {DOCS / "settings.md": settings_page(SETTINGS)}
+    for path, parts in PARTS.items():
+        text = path.read_text(encoding="utf-8")
+        for name, make in parts.items():
+            part = f"<!-- {name}: begin -->\n{make()}\n<!-- {name}: end -->"
+            pattern = f"<!-- {name}: begin -->.*?<!-- {name}: end -->"
+            text, count = re.subn(pattern, lambda _, part=part: part, text, flags=re.S)
+            if count != 1:
+                raise SystemExit(f"{path.name} has {count} places for {name}; give it one")
+        made[path] = text
+    return made
 
 
 def main() -> None:
-    """Write the README, or check it."""
-    text = README.read_text(encoding="utf-8")
-    for name, make in (("measured", measured), ("positions", positions), ("tree", tree)):
-        part = f"<!-- {name}: begin -->\n{make()}\n<!-- {name}: end -->"
-        pattern = f"<!-- {name}: begin -->.*?<!-- {name}: end -->"
-        text = re.sub(pattern, lambda _, part=part: part, text, flags=re.S)
-    if "--check" in sys.argv:
-        if text != README.read_text(encoding="utf-8"):
-            raise SystemExit("README.md is stale; run: python -m benchmarks.readme")
-        return
-    README.write_text(text, encoding="utf-8")
+    """Write the pages, or check them."""
+    stale = []
+    for path, text in pages().items():
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            continue
+        stale.append(str(path.relative_to(ROOT)))
+        if "--check" not in sys.argv:
+            path.write_text(text, encoding="utf-8")
+    if stale and "--check" in sys.argv:
+        raise SystemExit(f"{', '.join(stale)} stale; run: python -m benchmarks.readme")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The lines of the README's table of measurements that speak of translation."""
+"""The lines of the table of measurements that speak of translation."""
 
 import json
 from pathlib import Path
@@ -7,6 +7,8 @@ from typing import Any
 from benchmarks.runs import MACHINE_KINDS, read
 
 ROOT = Path(__file__).parent.parent
+# What a command measured: its line in the table is what, ours, beside it, wanted, command, machine.
+Line = list[str]
 # Who is held against whom when decoding: ours, the name of the ratio, the peer, what is wanted.
 RIVALS = (
     ("zhixing float32", "float32 against transformers", "transformers float32", "1.5 times"),
@@ -14,7 +16,17 @@ RIVALS = (
 )
 
 
-def translation_lines() -> list[list[str]]:
+def made_by(found: dict[str, Any]) -> Line:
+    """Give the end of a line: the command, and the kind of machine that it ran on."""
+    machine = found["machine"]
+    processor = machine["processor"].replace("(R)", "").removesuffix(" Processor")
+    tiles = " with AMX" if machine["amx"] else ""
+    threads = machine["threads"]
+    on = f"{processor}{tiles}, {threads} {'thread' if threads == 1 else 'threads'}"
+    return [found["command"], on]
+
+
+def translation_lines() -> list[Line]:
     """Show what a tiny model learns from captions."""
     found = read("multi30k")
     if found is None:
@@ -28,7 +40,7 @@ def translation_lines() -> list[list[str]]:
             f"{report['lower_cased_bleu']:.1f} in {minutes:.0f} min of training",
             f"sacreBLEU {report['scores']['bleu']['value']:.1f}, chrF {chrf:.1f}",
             "52 in 90 min of two cores",
-            found["command"],
+            *made_by(found),
         ]
     ]
 
@@ -40,7 +52,7 @@ def by_machine(name: str) -> list[tuple[str, dict[str, Any]]]:
     return [(word, one) for word, one in found if one is not None]
 
 
-def learning_lines() -> list[list[str]]:
+def learning_lines() -> list[Line]:
     """Compare how fast a translator learns."""
     lines = []
     for word, found in by_machine("translation-training"):
@@ -53,11 +65,11 @@ def learning_lines() -> list[list[str]]:
         if "zhixing" in rates:
             own = f"{rates['zhixing']:,.0f} ({own})"
         other = f"{best} {peers[best]:,.0f} ({found['ratio']:.2f} times); {others}"
-        lines.append([title, own, other, "1.3 times", found["command"]])
+        lines.append([title, own, other, "1.3 times", *made_by(found)])
     return lines
 
 
-def built_in_lines() -> list[list[str]]:
+def built_in_lines() -> list[Line]:
     """Show what the card of the built-in translator says."""
     path = ROOT / "zhixing" / "resources" / "en-fr" / "zhixing.json"
     card = json.loads(path.read_text(encoding="utf-8"))
@@ -72,12 +84,13 @@ def built_in_lines() -> list[list[str]]:
                 f"in float32 {moved['bleu_before']:.1f}",
                 f"{wanted[name]}; int8 costs at most 0.2",
                 "python recipes/en_fr/package.py",
+                "any",
             ]
         )
     return lines
 
 
-def decoding_lines() -> list[list[str]]:
+def decoding_lines() -> list[Line]:
     """Compare decoding speeds and what they need of memory."""
     lines = []
     for word, found in by_machine("translate-speed"):
@@ -87,9 +100,9 @@ def decoding_lines() -> list[list[str]]:
     return lines
 
 
-def decoding_lines_of(found: dict[str, Any], word: str) -> list[list[str]]:
+def decoding_lines_of(found: dict[str, Any], word: str) -> list[Line]:
     """Compare decoding on one machine."""
-    rates, ratios, command = found["tokens_per_second"], found["ratios"], found["command"]
+    rates, ratios, made = found["tokens_per_second"], found["ratios"], made_by(found)
     lines = []
     for own, pair, peer, wanted in RIVALS:
         for way in ("greedy", "beam 4", "greedy, one at a time", "beam 4, one at a time"):
@@ -104,14 +117,14 @@ def decoding_lines_of(found: dict[str, Any], word: str) -> list[list[str]]:
             elif is_single:
                 continue
             title = f"decoding, Marian's size, {own.split()[1]}, {way}, target tokens/s{word}"
-            lines.append([title, f"{rates[own][way]['median']:,.0f}", other, wanted, command])
+            lines.append([title, f"{rates[own][way]['median']:,.0f}", other, wanted, *made])
     own, peer = (found["megabytes"][name] for name in ("zhixing int8", "ctranslate2 int8"))
     other = f"ctranslate2 int8 {peer:.0f} ({own / peer:.1f} times)"
     title = f"loading and decoding that model in int8, MB more{word}"
-    return [*lines, [title, f"{own:.0f}", other, "1.1 times", command]]
+    return [*lines, [title, f"{own:.0f}", other, "1.1 times", *made]]
 
 
-def real_lines_of(found: dict[str, Any], word: str) -> list[list[str]]:
+def real_lines_of(found: dict[str, Any], word: str) -> list[Line]:
     """Compare how fast and how well real sentences are translated on one machine."""
     seconds, bleu, ratios = found["seconds"], found["bleu"], found["ratios"]
     lines = []
@@ -126,5 +139,5 @@ def real_lines_of(found: dict[str, Any], word: str) -> list[list[str]]:
                 other += f"; with a worker a thread {workers:.2f} times"
             title = f"en-fr, {found['rows']} texts, {way}, {own.split()[1]}: seconds, BLEU{word}"
             value = f"{taken['median']:.2f} s, {bleu[own][way]:.1f}"
-            lines.append([title, value, other, wanted, found["command"]])
+            lines.append([title, value, other, wanted, *made_by(found)])
     return lines

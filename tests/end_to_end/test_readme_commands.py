@@ -1,66 +1,97 @@
-"""The README's commands and its Python, run as they stand there."""
+"""The commands and the Python of the README and of the guides in docs, run as they stand there."""
 
 import os
 import re
 import shlex
 import subprocess
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-README = Path(__file__).resolve().parents[2] / "README.md"
-BLOCKS = re.findall(r"```(bash|python)\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-COMMANDS = [code.replace("\\\n", " ") for kind, code in BLOCKS if kind == "bash"]
-PYTHON = [code for kind, code in BLOCKS if kind == "python"]
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = ["README.md", "docs/classification.md", "docs/translation.md", "docs/python.md"]
+BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# What a page's commands leave behind, and how many lines of it.
+LEFT = {
+    "README.md": {"book.fr.txt": 3},
+    "docs/classification.md": {"labels.jsonl": 24},
+    "docs/translation.md": {
+        "book.fr.txt": 3,
+        "book-en-fr.txt": 3,
+        "scores.jsonl": 24,
+        "summaries.jsonl": 24,
+    },
+    "docs/python.md": {},
+}
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Lay the files out that the README speaks of, each with a few rows."""
-    folder = tmp_path_factory.mktemp("readme")
+@dataclass(frozen=True)
+class Place:
+    """A folder with the files that a page speaks of, each with a few rows.
+
+    Python has the same files in a folder of its own: it writes what the commands write, too.
+    """
+
+    page: str
+    folder: Path
+    blocks: list[tuple[str, str]] = field(default_factory=list)
+
+    def run(self, words: list[str], where: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a command where the files lie, on one thread."""
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        env = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"}
+        return subprocess.run(
+            words, cwd=self.folder / where, env=env, capture_output=True, text=True, check=False
+        )
+
+
+@pytest.fixture(params=PAGES)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """Lay out the files for one page."""
     rows = [(f"a {word} film, number {i}", word) for i in range(12) for word in ("good", "bad")]
-    for name in ("reviews.csv", "test.csv"):
-        lines = [f'"{text}",{label}' for text, label in rows]
-        (folder / name).write_text("\n".join(["review,label", *lines]) + "\n")
-    (folder / "million.csv").write_text("review\n" + "".join(f'"{text}"\n' for text, _ in rows))
-    tickets = [f'{{"text": "{text}", "intent": "{label}"}}' for text, label in rows]
-    pairs = [f"{text}\t{label} : {text}" for text, label in rows]
-    (folder / "pairs.tsv").write_text("\n".join(["source\ttarget", *pairs]) + "\n")
-    (folder / "book.txt").write_text("A good film.\n\nA bad film, number 3.\n")
-    (folder / "tickets.jsonl").write_text("\n".join(tickets) + "\n")
-    return folder
+    pairs = [(text, f"{label} : {text}") for text, label in rows]
+    tables = {
+        "reviews.csv": ("review,label", [f'"{text}",{label}' for text, label in rows]),
+        "test.csv": ("review,label", [f'"{text}",{label}' for text, label in rows]),
+        "million.csv": ("review", [f'"{text}"' for text, _ in rows]),
+        "pairs.tsv": ("source\ttarget", [f"{text}\t{target}" for text, target in pairs]),
+        "articles.csv": ("text,summary", [f'"{text}","{label}"' for text, label in rows]),
+    }
+    tickets = [f'{{"text": "{text}", "intent": "{label}"}}\n' for text, label in rows]
+    files = {name: "\n".join([header, *lines]) + "\n" for name, (header, lines) in tables.items()}
+    files |= {"tickets.jsonl": "".join(tickets)}
+    files |= {"book.txt": "A good film.\n\nA bad film, number 3.\n"}
+    (tmp_path / "python").mkdir()
+    for name, content in files.items():
+        for folder in (tmp_path, tmp_path / "python"):
+            (folder / name).write_text(content)
+    text = (ROOT / request.param).read_text(encoding="utf-8")
+    return Place(request.param, tmp_path, BLOCK.findall(text))
 
 
-def run(place: Path, words: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run a command where the files lie, on one thread."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    env = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(words, cwd=place, env=env, capture_output=True, text=True, check=False)
+def run_line(place: Place, line: str) -> None:
+    """Run one line of a page."""
+    words = shlex.split(line, comments=True)
+    out = next((words[words.index(o) + 1] for o in ("--out", "--output") if o in words), None)
+    done = place.run(words)
+    if words[1] == "resume":
+        assert "is complete; there is nothing to go on with" in done.stderr
+        return
+    assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+    assert out is None or (place.folder / out).exists(), line
 
 
-def test_every_command_of_the_readme_does_its_work(place: Path) -> None:
-    lines = [line for block in COMMANDS for line in block.splitlines() if line.strip()]
-    assert len(lines) > 10
-    for line in lines:
-        words = shlex.split(line, comments=True)
-        out = words[words.index("--out") + 1] if "--out" in words else None
-        if out is not None and (place / out).exists():
-            words.append("--overwrite")
-        done = run(place, words)
-        if words[1] == "resume":
-            assert "is complete; there is nothing to go on with" in done.stderr
+def test_every_command_and_all_python_of_a_page_do_their_work(place: Place) -> None:
+    assert place.blocks
+    for kind, code in place.blocks:
+        if kind == "python":
+            done = place.run([sys.executable, "-c", code], where="python")
+            assert done.returncode == 0, f"{code}\n{done.stderr}"
             continue
-        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
-        assert out is None or (place / out).exists(), line
-    assert len((place / "labels.jsonl").read_text().splitlines()) == 24
-    assert len((place / "book.fr.txt").read_text().splitlines()) == 3
-
-
-def test_the_python_of_the_readme_runs(place: Path, tmp_path: Path) -> None:
-    for name in ("reviews.csv", "test.csv"):
-        (tmp_path / name).write_bytes((place / name).read_bytes())
-    (code,) = PYTHON
-    done = run(tmp_path, [sys.executable, "-c", code])
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "runs" / "reviews" / "report.html").exists()
+        for line in code.replace("\\\n", " ").splitlines():
+            if line.strip():
+                run_line(place, line)
+    for name, count in LEFT[place.page].items():
+        assert len((place.folder / name).read_text().splitlines()) == count

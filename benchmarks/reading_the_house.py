@@ -2,8 +2,8 @@
 
 Counts the files in which a function of ours runs between a text and its result, by
 `sys.setprofile`: once for the call alone, once for loading and call together (imports done before).
-Seconds to the first answer are those of a fresh process over `import torch` alone, the median of
-several.
+Seconds to the first answer are those that a fresh process takes after `import torch`, the median
+of several.
 
     python -m benchmarks.reading_the_house --classifier runs/reviews
 """
@@ -12,8 +12,8 @@ import argparse
 import statistics
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -22,8 +22,13 @@ from benchmarks.runs import write_result
 
 ROOT = str(Path(zhixing.__file__).parent)
 TEXT = "Where is the station? I would like to know."
-FIRST = "import time, torch; t = time.perf_counter(); import zhixing as zx; zx.load({model!r})({text!r}); print(time.perf_counter() - t)"  # noqa: E501
-BARE = "import time; t = time.perf_counter(); import torch; print(time.perf_counter() - t)"
+CLOCK = "import time; begin = time.perf_counter(); import torch; bare = time.perf_counter() - begin"
+FIRST = """
+begin = time.perf_counter()
+import zhixing
+zhixing.load({model!r})({text!r})
+print(bare, time.perf_counter() - begin)
+"""
 
 
 def files_run(work: Callable[[], object]) -> list[str]:
@@ -35,7 +40,6 @@ def files_run(work: Callable[[], object]) -> list[str]:
         if event == "call" and name.startswith(ROOT) and frame.f_code.co_name != "<module>":
             files.add(name.removeprefix(ROOT).lstrip("/"))
 
-    threading.setprofile_all_threads(note) if sys.version_info >= (3, 12) else None
     sys.setprofile(note)
     try:
         work()
@@ -44,13 +48,19 @@ def files_run(work: Callable[[], object]) -> list[str]:
     return sorted(files)
 
 
-def seconds(code: str, times: int) -> list[float]:
-    """Run code in fresh processes and read the seconds it prints."""
-    runs = (
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        for _ in range(times)
-    )
-    return [float(run.stdout) for run in runs]
+def seconds_to_answer(model: str, times: int) -> tuple[list[float], list[float]]:
+    """Time in fresh processes what importing torch takes, and then loading a model and one answer.
+
+    A first process, which is not counted, brings the files into memory.
+    """
+    code = CLOCK + FIRST.format(model=model, text=TEXT)
+    found = []
+    for _ in range(times + 1):
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        found.append([float(word) for word in done.stdout.split()])
+    bare, own = zip(*found[1:], strict=True)
+    return list(bare), list(own)
 
 
 def main() -> None:
@@ -59,21 +69,23 @@ def main() -> None:
     parser.add_argument("--classifier", required=True, help="A folder that classifies.")
     parser.add_argument("--repeats", type=int, default=7)
     arguments = parser.parse_args()
-    result: dict[str, object] = {"import torch": statistics.median(seconds(BARE, 3))}
+    result: dict[str, object] = {}
     for task, model in (("classify", arguments.classifier), ("translate", "en-fr")):
         loaded = zhixing.load(model)
         loaded(TEXT)
-        call = files_run(lambda loaded=loaded: loaded(TEXT))  # type: ignore[misc]
+        call = files_run(partial(loaded, TEXT))
         both = files_run(lambda model=model: zhixing.load(model)(TEXT))  # type: ignore[misc]
-        first = seconds(FIRST.format(model=model, text=TEXT), arguments.repeats)
+        bare, own = seconds_to_answer(model, arguments.repeats)
         result[task] = {
             "files of a call": len(call),
             "files of load and call": len(both),
-            "seconds to the first answer": statistics.median(first),
-            "spread": [min(first), max(first)],
+            "seconds to import torch": statistics.median(bare),
+            "seconds more to the first answer": statistics.median(own),
+            "spread": [min(own), max(own)],
         }
-        print(task, len(call), len(both), round(statistics.median(first), 3), *call, sep="\n  ")
-    write_result("reading-the-house", result)
+        print(task, len(call), len(both), round(statistics.median(own), 3), *call, sep="\n  ")
+    command = "python -m benchmarks.reading_the_house --classifier FOLDER"
+    write_result("reading-the-house", command, result)
 
 
 if __name__ == "__main__":

@@ -209,11 +209,54 @@ def footprint_lines() -> list[Line]:
     return [[what, value, "", wanted, *made] for what, value, wanted in lines]
 
 
+def house_lines() -> list[Line]:
+    """Show through how many files a text passes, and how soon a fresh process answers."""
+    found = read("reading-the-house")
+    if found is None:
+        return []
+    lines = []
+    for task, files in (("classify", "18 / 32"), ("translate", "30 / 46")):
+        own = found[task]
+        counts = f"{own['files of a call']} / {own['files of load and call']}"
+        low, high = own["spread"]
+        seconds = f"{own['seconds more to the first answer']:.2f} s ({low:.2f} to {high:.2f})"
+        titles = f"{task}: files a text passes, call / load and call"
+        lines.append([titles, counts, "", files, *made_by(found)])
+        titles = f"{task}: load and one answer in a fresh process, after `import torch`"
+        torch = f"`import torch` {own['seconds to import torch']:.2f} s"
+        lines.append([titles, seconds, torch, "0.3 s", *made_by(found)])
+    return lines
+
+
+def gpu_lines() -> list[Line]:
+    """Show what decoding on a GPU gives."""
+    found = read("cuda")
+    if found is None:
+        return []
+    runs = found["en-fr, 256 sentences, beam 4"]
+    same = ", ".join(
+        f"{kind} {runs[kind]['same texts as float32 on the CPU']:.0%}"
+        for kind in ("float32", "bfloat16", "float16")
+    )
+    peer = f"transformers float32 {runs['transformers float32']['seconds']:.2f} s"
+    end = [found["command"], found["device"]]
+    return [
+        ["en-fr on a GPU, 256 sentences, beam 4: same texts as on a CPU", same, "", "", *end],
+        [
+            "en-fr on a GPU, 256 sentences, beam 4, float32",
+            f"{runs['float32']['seconds']:.2f} s",
+            f"{peer} ({runs['times faster']:.2f} times)",
+            "",
+            *end,
+        ],
+    ]
+
+
 def all_lines() -> list[Line]:
     """Give the lines of all results, each once."""
     lines = accuracy_lines() + recipe_lines() + training_lines() + speed_lines() + quality_lines()
     lines += translation_lines() + built_in_lines() + learning_lines() + decoding_lines()
-    return lines + footprint_lines()
+    return lines + gpu_lines() + footprint_lines() + house_lines()
 
 
 def measured() -> str:

@@ -271,7 +271,8 @@ def _give_memory(model: Transformer) -> None:
     """
     before = dict(model.named_parameters(remove_duplicate=False))
     made = {
-        id(parameter): nn.Parameter(torch.empty_like(parameter, device="cpu"))
+        # Not `empty_like`, for which torch would import sympy: half a second.
+        id(parameter): nn.Parameter(torch.empty(parameter.shape, dtype=parameter.dtype))
         for parameter in before.values()
     }
     for name, parameter in before.items():

@@ -1,4 +1,4 @@
-"""ClassifyOptions that several commands share, said once."""
+"""Command-line options that several commands share, said once."""
 
 from pathlib import Path
 from typing import Annotated

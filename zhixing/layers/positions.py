@@ -111,10 +111,10 @@ class Convolutional(nn.Module):
                 f"convolution width is {width}; it has to be odd and at least 1, such as "
                 f"{max(width // 2 * 2 + 1, 1)}"
             )
-        self.weight = nn.Parameter(torch.empty(hidden_size, 1, width))
+        # The weights are loaded, or drawn by `initialize`.
+        self.weight = nn.Parameter(torch.zeros(hidden_size, 1, width))
         self.bias = nn.Parameter(torch.zeros(hidden_size))
         self.reach = width // 2
-        nn.init.normal_(self.weight, std=width**-0.5)
 
     def forward(self, x: Float[Tensor, "N D"], lengths: tuple[int, ...]) -> Float[Tensor, "N D"]:
         """Convolve all sequences at once, with room of zeros laid between them."""

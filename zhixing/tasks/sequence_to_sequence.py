@@ -43,7 +43,6 @@ class TextFormat:
         source: Tokenizer of what is read.
         target: Tokenizer of what is written.
         settings: How it searches, unless told otherwise.
-        before: Tokens that stand before every text that is read (T5's task, a language's code).
         first: Tokens with which everything that is written begins (a language's code).
         reads: Instead of the first token around a text that is read, the second: another language.
     """
@@ -51,7 +50,6 @@ class TextFormat:
     source: Tokenizer
     target: Tokenizer
     settings: SearchSettings
-    before: tuple[int, ...] = ()
     first: tuple[int, ...] = ()
     reads: tuple[int, int] | None = None
 
@@ -155,7 +153,7 @@ class SequenceToSequenceTask:
     def window(self, ids: Sequence[int]) -> Window:
         """Give what the model reads of a text's tokens."""
         text_format = self.text_format
-        wrapped = text_format.source.wrap([*text_format.before, *ids]).input_ids
+        wrapped = text_format.source.wrap(ids).input_ids
         if text_format.reads is not None:
             # It may be spelled in the text, too: what stands around nothing tells the side.
             usual, told = text_format.reads

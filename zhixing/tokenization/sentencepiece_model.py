@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from google.protobuf.message import DecodeError
-from sentencepiece import sentencepiece_model_pb2
 from tokenizers import AddedToken, Regex, decoders, normalizers, pre_tokenizers, processors
 from tokenizers import Tokenizer as Backend
 from tokenizers.models import BPE, Unigram
@@ -12,8 +10,6 @@ from zhixing.errors import TokenizerError
 from zhixing.tokenization.legacy import boundary_template, roles_of, separator_template
 from zhixing.tokenization.settings import Settings
 
-# The module makes its classes as it is imported, unseen by a type checker.
-_Model: Any = vars(sentencepiece_model_pb2)["ModelProto"]
 _SPACE = "▁"
 _UNIGRAM, _BPE = 1, 2
 _CONTROL, _USER_DEFINED = 3, 4
@@ -79,7 +75,12 @@ def read_sentencepiece(content: bytes, settings: Settings, *, name: str) -> Back
 
 
 def _parse(content: bytes, name: str) -> Any:
-    model = _Model()
+    # Imported here: protobuf takes a tenth of a second, and most folders need none.
+    from google.protobuf.message import DecodeError
+    from sentencepiece import sentencepiece_model_pb2
+
+    # The module makes its classes as it is imported, unseen by a type checker.
+    model: Any = vars(sentencepiece_model_pb2)["ModelProto"]()
     try:
         model.ParseFromString(content)
     except DecodeError as error:

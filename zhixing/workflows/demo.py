@@ -61,12 +61,13 @@ def demonstrate(
         if act.data is None:
             played.append(Played(task, act, [(act.text, load(act.model)(act.text))]))
             continue
+        place = out / task if any(each.finished for each in played) else out
         with as_file(files("zhixing.resources") / act.data) as folder:
             finished = train(
                 task,
                 data=folder / "train.tsv",
                 model=act.model,
-                out=out,
+                out=place,
                 overwrite=overwrite,
                 watch=watch,
                 should_stop=should_stop,
@@ -74,12 +75,12 @@ def demonstrate(
             )
             if finished is None:
                 return None
-            report = evaluate(out, folder / "test.tsv", out=out / "test.html")
+            report = evaluate(place, folder / "test.tsv", out=place / "test.html")
             fresh = (folder / "fresh.txt").read_text(encoding="utf-8").splitlines()
-            model, learner = load(out), learn_of(task)
+            model, learner = load(place), learn_of(task)
             rows = [learner.read_rows(folder / f"{n}.tsv", DataChoice()) for n in ("train", "test")]
             report = learner.with_baseline(report, model, *rows)
-        page = inspect(model, fresh[0], out / "attention.html")
+        page = inspect(model, fresh[0], place / "attention.html")
         asked = list(zip(fresh, model(fresh), strict=True))
         played.append(Played(task, act, asked, finished, report, page))
     return played

@@ -1,5 +1,6 @@
 """Load a model folder to use it: a name or a path to an object that answers."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,4 +57,6 @@ def load_for(
     other = task_of(pretrained)
     if other != task and (pretrained.card.task or JOBS[task].head):
         raise ConfigError(f"{model} {JOBS[other].does} and does not {task}; use zhixing {other}")
+    # Without a card the head decides, unless a person does.
+    pretrained = replace(pretrained, card=replace(pretrained.card, task=task))
     return use_of(task).open(pretrained, device=device, precision=precision)

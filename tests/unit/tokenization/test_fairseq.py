@@ -7,6 +7,7 @@ import pytest
 
 from zhixing.errors import DataError, TokenizerError
 from zhixing.tokenization.fairseq import FairseqTokenizer, read_fairseq, reads_fairseq
+from zhixing.tokenization.files import load_tokenizer
 
 START, PADDING, END, UNKNOWN = range(4)
 PIECES = ["lo", "low", "low</w>", "er</w>", "l", "o", "w", "e", "r</w>", "w</w>", "n", "new</w>"]
@@ -158,8 +159,13 @@ def test_each_side_is_read_from_its_own_file(folder: Path) -> None:
     last = len(VOCABULARY) - 1
     assert target.tokens("lower").ids == [last - VOCABULARY["low"], last - VOCABULARY["er</w>"]]
     assert (source.is_target, target.is_target) == (False, True)
+
+
+def test_a_newer_file_is_read_before_those_of_fairseq(folder: Path) -> None:
+    assert isinstance(load_tokenizer(folder), FairseqTokenizer)
     (folder / "tokenizer.json").write_text("{}")
-    assert not reads_fairseq(folder)
+    with pytest.raises(TokenizerError, match=r"tokenizer\.json"):
+        load_tokenizer(folder)
 
 
 def test_the_languages_may_stand_in_config_json(folder: Path) -> None:

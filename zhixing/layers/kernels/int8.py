@@ -83,8 +83,8 @@ class Kernels:
     """Which private operators compute correctly here, and are worth it.
 
     Attributes:
-        bfloat16: `packed.multiply_packed`, and tiles to compute it; for any number of rows, and
-            before the other two.
+        bfloat16: `packed_linear.multiply_packed`, and tiles to compute it; for any number of rows,
+            and before the other two.
         many: `onednn.qlinear_pointwise` with a prepacked weight; for many rows.
         few: `torch._int_mm`; for few rows.
         rows: `quantized.embedding_bag_byte_prepack`; rounds rows in one call instead of ten.

@@ -27,7 +27,8 @@ LEVELS = {
 }
 
 
-LAZY = {"__init__.py", "cli/main.py"}
+# The last reads a format that few folders have, with a library that is slow to import.
+LAZY = {"__init__.py", "cli/main.py", "tokenization/sentencepiece_model.py"}
 
 
 def part_of(path: Path) -> str:

@@ -36,7 +36,7 @@ def translation_lines() -> list[Line]:
     return [
         [
             f"Multi30k en-fr from nothing, {found['threads']} thread, validation: tokenized "
-            f"lower-cased BLEU",
+            f"lower-cased BLEU, beam 4, sentence by sentence",
             f"{report['lower_cased_bleu']:.1f} in {minutes:.0f} min of training",
             f"sacreBLEU {report['scores']['bleu']['value']:.1f}, chrF {chrf:.1f}",
             "52 in 90 min of two cores",
@@ -79,7 +79,7 @@ def built_in_lines() -> list[Line]:
         bleu, moved = scores["bleu"], card["quantization"][name]
         lines.append(
             [
-                f"built-in en-fr, {name}, sacreBLEU",
+                f"built-in en-fr, {name}, sacreBLEU, beam 4, sentence by sentence",
                 f"{bleu['value']:.1f} ({bleu['low']:.1f} to {bleu['high']:.1f})",
                 f"in float32 {moved['bleu_before']:.1f}",
                 f"{wanted[name]}; int8 costs at most 0.2",
@@ -137,7 +137,8 @@ def real_lines_of(found: dict[str, Any], word: str) -> list[Line]:
             if own == "zhixing int8":
                 workers = ratios[f"{pair}, a worker a thread, {way}"]
                 other += f"; with a worker a thread {workers:.2f} times"
-            title = f"en-fr, {found['rows']} texts, {way}, {own.split()[1]}: seconds, BLEU{word}"
+            title = f"en-fr, {found['rows']} texts, {way}, whole rows, {own.split()[1]}: "
+            title += f"seconds, BLEU{word}"
             value = f"{taken['median']:.2f} s, {bleu[own][way]:.1f}"
             lines.append([title, value, other, wanted, *made_by(found)])
     return lines

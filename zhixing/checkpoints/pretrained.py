@@ -27,11 +27,7 @@ from zhixing.models.quantization import has_released, is_quantized, prepare_int8
 from zhixing.models.stack import HEAD_PREFIXES
 from zhixing.models.transformer import Transformer
 from zhixing.models.weight_names import Plain, Reading, WeightNames, read_weights, write_weights
-from zhixing.tokenization.files import (
-    load_target_tokenizer,
-    load_tokenizer,
-    save_tokenizer,
-)
+from zhixing.tokenization.files import load_target_tokenizer, load_tokenizer, save_tokenizer
 from zhixing.tokenization.tokenizer import Tokenizer
 
 CONFIG = "config.json"

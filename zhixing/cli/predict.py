@@ -8,14 +8,7 @@ from typing import Annotated, Any, get_origin, get_type_hints
 
 import typer
 
-from zhixing.cli.options import (
-    AsJson,
-    Device,
-    Overwrite,
-    Precision,
-    TextColumn,
-    Threads,
-)
+from zhixing.cli.options import AsJson, Device, Overwrite, Precision, TextColumn, Threads
 from zhixing.cli.printing import console, print_json, print_lines, progress_bar
 from zhixing.data.roles import Columns
 from zhixing.errors import ConfigError

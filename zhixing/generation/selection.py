@@ -8,13 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from zhixing.generation.ranking import (
-    NO_SCORE,
-    best_joined,
-    best_scores,
-    log_totals,
-    penalized,
-)
+from zhixing.generation.ranking import NO_SCORE, best_joined, best_scores, log_totals, penalized
 from zhixing.generation.rules import Rules
 from zhixing.generation.settings import SearchSettings
 from zhixing.layers.cache import kept

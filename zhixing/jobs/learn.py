@@ -1,6 +1,6 @@
 """The half of a job that learns: columns, head, settings, defaults, preparation, conclusion."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -159,18 +159,8 @@ class Learner:
         """Tell whether rows of an unnamed kind are this task's, for an examination."""
         return False
 
-    def examine(
-        self,
-        table: Table,
-        validation: Table | None,
-        *,
-        count_tokens: Callable[[Sequence[str]], list[int]] | None = None,
-        max_length: int | None = None,
-    ) -> Examination:
-        """Look for what is wrong with rows before anyone trains on them."""
-        measures: dict[str, Any] = {}
-        if count_tokens is not None:
-            measures = {"count_tokens": count_tokens, "max_length": max_length}
+    def examine(self, table: Table, validation: Table | None, **measures: Any) -> Examination:
+        """Look for what is wrong with rows before anyone trains on them; see `examine`."""
         return examine(table, validation, **measures)
 
     def prepare(self, plan: RunPlan, tables: Tables) -> Prepared:

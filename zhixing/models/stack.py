@@ -11,13 +11,7 @@ from zhixing.layers.block import Block, BlockConfig, Norm, StackContext, StepCon
 from zhixing.layers.cache import BeamMask, DecoderState, spare_mask
 from zhixing.layers.dropout import Noise, drop
 from zhixing.layers.feed_forward import activation_named
-from zhixing.layers.positions import (
-    LinearBias,
-    PositionBias,
-    RelativeBias,
-    Rotary,
-    RotaryScaling,
-)
+from zhixing.layers.positions import LinearBias, PositionBias, RelativeBias, Rotary, RotaryScaling
 from zhixing.layers.ragged import Ragged
 from zhixing.models.checkpointing import recomputed
 from zhixing.models.config import ModelConfig

@@ -1,8 +1,9 @@
 """What is wrong with a table, before anyone trains on it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from zhixing.checkpoints.builtin import locate
 from zhixing.checkpoints.files import read_json
@@ -68,11 +69,8 @@ def check(
         if not any(finding.severity == "error" for finding in raw):
             raise
         return Examination(source=str(data), num_rows=0, labels={}, lengths=None, findings=raw)
-    if model is None:
-        examination = learner.examine(table, held)
-    else:
-        count_tokens, room = _measures(model, pair=table.pairs is not None)
-        examination = learner.examine(table, held, count_tokens=count_tokens, max_length=room)
+    measures = {} if model is None else _measures(model, pair=table.pairs is not None)
+    examination = learner.examine(table, held, **measures)
     return replace(examination, findings=[*raw, *examination.findings])
 
 
@@ -96,7 +94,7 @@ def _learner_for(data: object, columns: Columns) -> Learner:
     return learners[0]
 
 
-def _measures(model: str, *, pair: bool) -> tuple[Callable[[Sequence[str]], list[int]], int | None]:
+def _measures(model: str, *, pair: bool) -> dict[str, Any]:
     """Give what counts the tokens of texts for a model, and how many it takes beside special ones.
 
     A second vocabulary of what is written is not told apart: sides are about equally long in both.
@@ -108,4 +106,8 @@ def _measures(model: str, *, pair: bool) -> tuple[Callable[[Sequence[str]], list
     room = config.max_positions
     if room is not None:
         room -= tokenizer.num_special(pair=pair)
-    return lambda texts: [len(ids) for ids in tokenizer.ids(list(texts))], room
+
+    def count_tokens(texts: Sequence[str]) -> list[int]:
+        return [len(ids) for ids in tokenizer.ids(list(texts))]
+
+    return {"count_tokens": count_tokens, "max_length": room}

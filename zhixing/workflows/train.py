@@ -13,12 +13,7 @@ from typing import Any
 import polars
 import torch
 
-from zhixing.checkpoints.files import (
-    check_free_to_write,
-    read_tensors,
-    whole_folder,
-    write_tensors,
-)
+from zhixing.checkpoints.files import check_free_to_write, read_tensors, whole_folder, write_tensors
 from zhixing.data.aligned import absolute_name, aligned_paths
 from zhixing.data.table import Table
 from zhixing.errors import CheckpointError, ConfigError

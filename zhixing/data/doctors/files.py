@@ -3,13 +3,7 @@
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from zhixing.data.doctors.findings import (
-    Finding,
-    Tally,
-    mark_findings,
-    text_marks,
-    worst_first,
-)
+from zhixing.data.doctors.findings import Finding, Tally, mark_findings, text_marks, worst_first
 from zhixing.data.records import Format, Record, format_of, open_records
 from zhixing.data.sources import (
     STANDARD_INPUT,

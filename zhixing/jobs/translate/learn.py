@@ -1,6 +1,6 @@
 """How a translator is trained."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -42,18 +42,8 @@ class TranslateLearner(SequenceToSequenceLearner):
             return True
         return speaks_of_pairs(columns)
 
-    def examine(
-        self,
-        table: Table,
-        validation: Table | None,
-        *,
-        count_tokens: Callable[[Sequence[str]], list[int]] | None = None,
-        max_length: int | None = None,
-    ) -> Examination:
+    def examine(self, table: Table, validation: Table | None, **measures: Any) -> Examination:
         """Look for pairs that do not fit: lengths, numbers, languages, lines that slipped."""
-        measures: dict[str, Any] = {}
-        if count_tokens is not None:
-            measures = {"count_tokens": count_tokens, "max_length": max_length}
         return examine_pairs(table, validation, **measures)
 
 

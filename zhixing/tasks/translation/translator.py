@@ -14,12 +14,7 @@ from zhixing.generation.settings import SearchSettings
 from zhixing.tasks.cross_attention import by_coverage
 from zhixing.tasks.scoring import token_log_probs
 from zhixing.tasks.sequence_to_sequence import SequenceToSequenceTask
-from zhixing.tasks.translation.languages import (
-    code_of,
-    directed,
-    splitting_language,
-    without_code,
-)
+from zhixing.tasks.translation.languages import code_of, directed, splitting_language, without_code
 from zhixing.tasks.translation.normalization import normalized_punctuation
 from zhixing.tasks.translation.result import SentencePair, TranslateOptions, Translation
 from zhixing.tasks.translation.sentences import (

@@ -84,11 +84,10 @@ class Classifier(ReadingModel[Classification]):
         has_pairs = table.pairs is not None
         if self.card.task is not None and has_pairs != self.card.is_pair:
             given, wanted = ("pairs", "single texts") if has_pairs else ("single texts", "pairs")
-            remedy = (
-                f"leave out the column {table.columns.get('pair', 'of second texts')!r}"
-                if has_pairs
-                else "name the column of second texts with --pair, or give pairs="
-            )
+            remedy = "name the column of second texts with --pair, or give pairs="
+            if has_pairs:
+                column = table.columns.get("pair")
+                remedy = f"leave out {'the second texts' if column is None else repr(column)}"
             raise DataError(
                 f"{table.source} holds {given}, but the model was trained on {wanted}; {remedy}"
             )

@@ -13,11 +13,9 @@ import torch
 import zhixing as zx
 from zhixing.checkpoints.pretrained import load_pretrained
 from zhixing.errors import CheckpointError, ConfigError, DataError
-from zhixing.generation.selection import Hypothesis
 from zhixing.generation.shortlist import NONE, Shortlist
 from zhixing.models.adapters import LowRankLinear
 from zhixing.models.transformer import Transformer
-from zhixing.tasks.translation.translator import Translator
 from zhixing.training.config import TrainingConfig
 from zhixing.training.run_plan import read_plan
 from zhixing.training.techniques import apply_techniques
@@ -200,30 +198,6 @@ def test_a_run_of_an_older_version_is_refused_in_one_sentence(tmp_path: Path) ->
     (tmp_path / "run.json").write_text(json.dumps({"format": 1, "task": "classify"}))
     with pytest.raises(CheckpointError, match="written by another version of zhixing; a run goes"):
         read_plan(tmp_path)
-
-
-def hypothesis(*ids: int, ended: bool = True) -> Hypothesis:
-    return Hypothesis(ids, 0.0, (0.0,) * len(ids), ended)
-
-
-def test_the_better_of_two_attempts_is_kept(writer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    translator = zx.load(writer)
-    assert isinstance(translator, Translator)
-    looping, other_loop = hypothesis(*[5] * 12), hypothesis(*[6] * 12)
-    sound, cut = hypothesis(5, 6, 7), hypothesis(*[5] * 12, ended=False)
-    source = list(range(5, 15))
-    # Fewer faults win, whichever came first.
-    assert translator._better(translator.task, source, looping, sound) is sound
-    assert translator._better(translator.task, source, looping, cut) is looping
-    # As many faults: the model's own log-probability decides, not the order.
-    means = {looping.ids: -1.0, other_loop.ids: -2.0}
-
-    def log_probs(_: object, __: object, examples: Any) -> list[list[float]]:
-        return [[means[tuple(example.target.tolist())]] for example in examples]
-
-    monkeypatch.setattr("zhixing.tasks.translation.translator.token_log_probs", log_probs)
-    assert translator._better(translator.task, source, looping, other_loop) is looping
-    assert translator._better(translator.task, source, other_loop, looping) is looping
 
 
 def test_alternatives_obey_language_and_shortlist(writer: Path, tmp_path: Path) -> None:

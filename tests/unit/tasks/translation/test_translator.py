@@ -1,12 +1,14 @@
 """What becomes of a document around its sentences, with a model that writes word by word."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from unit.tasks.word_by_word import POSITIONS, config, copying_model, translator_of
 
 from zhixing.errors import ConfigError, DataError
+from zhixing.generation.selection import Hypothesis
 from zhixing.models.transformer import build
 from zhixing.tasks.translation.result import TranslateOptions
 from zhixing.tasks.translation.translator import Translator
@@ -181,6 +183,43 @@ def test_a_score_is_the_mean_log_probability_of_a_token() -> None:
     assert translator("One").sentences[0].score == pytest.approx(
         -torch.tensor(float(config().vocab_size)).log().item(), abs=1e-5
     )
+
+
+def hypothesis(*ids: int, has_ended: bool = True) -> Hypothesis:
+    return Hypothesis(ids, 0.0, (0.0,) * len(ids), has_ended)
+
+
+LOOP, OTHER_LOOP, SOUND = hypothesis(*[7] * 12), hypothesis(*[8] * 12), hypothesis(7, 8, 7)
+CUT_LOOP = hypothesis(*[7] * 12, has_ended=False)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kept"),
+    [
+        # Fewer faults win, whichever came first.
+        (LOOP, SOUND, SOUND),
+        (CUT_LOOP, LOOP, LOOP),
+        (LOOP, CUT_LOOP, LOOP),
+        # As many faults: the model's own log-probability decides, not the order.
+        (LOOP, OTHER_LOOP, LOOP),
+        (OTHER_LOOP, LOOP, LOOP),
+    ],
+)
+def test_the_better_of_two_attempts_is_kept(
+    first: Hypothesis, second: Hypothesis, kept: Hypothesis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    translator = translator_of(copying_model())
+    means = {LOOP.ids: -1.0, OTHER_LOOP.ids: -2.0}
+    attempts = iter([first, second])
+
+    def log_probs(_: object, __: object, examples: Any) -> list[list[float]]:
+        return [[means[tuple(example.target.tolist())]] for example in examples]
+
+    monkeypatch.setattr("zhixing.tasks.translation.translator.token_log_probs", log_probs)
+    monkeypatch.setattr(Translator, "generate", lambda *_, **__: [[next(attempts)]])
+    translation = translator("One Two Three.").sentences[0]
+    assert translation.text == translator.task.text_format.text(kept.ids)
+    assert "redone" in translation.flags
 
 
 def test_a_text_has_to_be_one(translator: Translator) -> None:

@@ -13,6 +13,7 @@ from zhixing.jobs.classify.learn import LEARN, label_names
 from zhixing.tasks.inference import MAX_THREADS, use_threads
 from zhixing.training.recipe import DataChoice
 from zhixing.workflows.folds import cross_validate
+from zhixing.workflows.load import load
 from zhixing.workflows.train import resume
 
 TINY = {
@@ -52,6 +53,14 @@ def test_a_weighted_run_is_taken_up_again(tmp_path: Path, is_file: bool) -> None
     assert train(data, tmp_path / "run", validation=data, **stop) is None
     finished = resume(tmp_path / "run")
     assert finished is not None and finished.report is not None
+
+
+def test_a_saved_model_names_its_labels_in_the_order_of_its_logits(tmp_path: Path) -> None:
+    settings = {"learning_rate": 1e-2, "epochs": 6, "batch_size": 4}
+    train(ROWS, tmp_path / "run", validation=ROWS, settings=settings)
+    answers = load(tmp_path / "run")(["a good film 1", "a bad film 1"])
+    assert [answer.label for answer in answers] == ["good", "bad"]
+    assert min(answer.score for answer in answers) > 0.9
 
 
 def test_rows_to_score_on_need_no_weights(tmp_path: Path) -> None:

@@ -190,7 +190,7 @@ def hypothesis(*ids: int, has_ended: bool = True) -> Hypothesis:
 
 
 LOOP, OTHER_LOOP, SOUND = hypothesis(*[7] * 12), hypothesis(*[8] * 12), hypothesis(7, 8, 7)
-CUT_LOOP = hypothesis(*[7] * 12, has_ended=False)
+CUT_LOOP = hypothesis(*[9] * 12, has_ended=False)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from zhixing.data.batch import Example, label_ids, label_matrix
+from zhixing.data.table import Table
 from zhixing.errors import DataError
 from zhixing.evaluation.bag_of_words import Baseline
 from zhixing.evaluation.claims import RESAMPLES, Claim, Origin, signature_of
@@ -26,6 +27,7 @@ from zhixing.metrics.accuracy import (
 )
 from zhixing.metrics.calibration import Bin, calibration_error, reliability
 from zhixing.metrics.intervals import bootstrap, bootstrap_interval
+from zhixing.version import __version__
 
 # How many classes a terminal shows.
 MAX_CLASSES_SHOWN = 30
@@ -140,6 +142,36 @@ class LabelAgreement(Agreement):
             before, after = self.accuracy_before, self.accuracy_after
             lines.append((f"accuracy {before:.4f} before, {after:.4f} after", ""))
         return lines
+
+
+def label_agreement(
+    logits: Sequence[Float[Tensor, "B C"]],
+    examples: Sequence[Example],
+    table: Table,
+    *,
+    is_multi_label: bool,
+    temperature: float,
+) -> LabelAgreement:
+    """Say how far the labels and probabilities of two models are from each other."""
+    chances = [
+        (x / temperature).sigmoid() if is_multi_label else (x / temperature).softmax(-1)
+        for x in logits
+    ]
+    shifts = (chances[0] - chances[1]).abs().max(-1).values
+    accuracies: list[float | None] = [None, None]
+    if table.labels is not None and not is_multi_label:
+        targets = label_ids(examples)
+        accuracies = [float((x.argmax(-1) == targets).double().mean()) for x in logits]
+    return LabelAgreement(
+        rows=len(examples),
+        data=table.fingerprint(),
+        version=__version__,
+        same_label=float((logits[0].argmax(-1) == logits[1].argmax(-1)).double().mean()),
+        largest_shift=float(shifts.max()),
+        mean_shift=float(shifts.mean()),
+        accuracy_before=accuracies[0],
+        accuracy_after=accuracies[1],
+    )
 
 
 def evaluate_logits(

@@ -10,13 +10,13 @@ import torch
 from zhixing.checkpoints.card import Card
 from zhixing.checkpoints.fingerprint import model_hash
 from zhixing.checkpoints.pretrained import Pretrained
-from zhixing.data.batch import Example, label_ids
+from zhixing.data.batch import Example
 from zhixing.data.roles import LABELLED, MAYBE_LABELLED, TEXTS, Role
 from zhixing.data.table import Table
 from zhixing.errors import ConfigError, DataError
 from zhixing.evaluation.claims import Origin
-from zhixing.jobs.classify.report import ClassificationReport, LabelAgreement, evaluate_logits
-from zhixing.jobs.report import Line
+from zhixing.jobs.registry import imported
+from zhixing.jobs.report import Agreement, Line, Report
 from zhixing.jobs.use import Use
 from zhixing.tasks.classification import Classification, ClassificationTask
 from zhixing.tasks.options import option
@@ -107,9 +107,7 @@ class Classifier(ReadingModel[Classification]):
             top_k=options.top_k,
         )
 
-    def score(
-        self, table: Table, *, against: "Classifier | None" = None, seed: int = 0
-    ) -> ClassificationReport:
+    def score(self, table: Table, *, against: "Classifier | None" = None, seed: int = 0) -> Report:
         """Score the labels of a labelled table's rows.
 
         Raises:
@@ -125,9 +123,10 @@ class Classifier(ReadingModel[Classification]):
 
     def report(
         self, logits: torch.Tensor, examples: Sequence[Example], table: Table, *, seed: int = 0
-    ) -> ClassificationReport:
+    ) -> Report:
         """Score logits that were computed already."""
-        return evaluate_logits(
+        scored = imported("zhixing.jobs.classify.report:evaluate_logits")
+        return scored(
             logits,
             examples,
             self.labels,
@@ -137,28 +136,16 @@ class Classifier(ReadingModel[Classification]):
             origin=Origin(table.fingerprint(), model_hash(self.model), __version__, seed),
         )
 
-    def agreement(self, other: "Classifier", table: Table) -> LabelAgreement:
+    def agreement(self, other: "Classifier", table: Table) -> Agreement:
         """Say how far another model's labels and probabilities are from this one's."""
         examples = self.encode(table)
-        logits = [model.logits(examples).double() for model in (self, other)]
-        multi, temperature = self.card.is_multi_label, self.card.temperature
-        chances = [
-            (x / temperature).sigmoid() if multi else (x / temperature).softmax(-1) for x in logits
-        ]
-        shifts = (chances[0] - chances[1]).abs().max(-1).values
-        accuracies: list[float | None] = [None, None]
-        if table.labels is not None and not multi:
-            targets = label_ids(examples)
-            accuracies = [float((x.argmax(-1) == targets).double().mean()) for x in logits]
-        return LabelAgreement(
-            rows=len(examples),
-            data=table.fingerprint(),
-            version=__version__,
-            same_label=float((logits[0].argmax(-1) == logits[1].argmax(-1)).double().mean()),
-            largest_shift=float(shifts.max()),
-            mean_shift=float(shifts.mean()),
-            accuracy_before=accuracies[0],
-            accuracy_after=accuracies[1],
+        compared = imported("zhixing.jobs.classify.report:label_agreement")
+        return compared(
+            [model.logits(examples).double() for model in (self, other)],
+            examples,
+            table,
+            is_multi_label=self.card.is_multi_label,
+            temperature=self.card.temperature,
         )
 
 

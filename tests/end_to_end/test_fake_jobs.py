@@ -130,17 +130,19 @@ def test_it_is_cross_validated(fake: str, tmp_path: Path) -> None:
 def test_killed_and_resumed_it_ends_with_the_same_bits(fake: str, tmp_path: Path) -> None:
     rows, _ = files_of(fake)
     data = rows(tmp_path / "rows.jsonl", 200)
-    train(fake, data, tmp_path / "unbroken", epochs=12)
     code = REGISTER.format(tests=str(ROOT / "tests"), name=fake)
     settings = [f"{k}={v}" for k, v in (SMALL | FAKES[fake][1] | {"epochs": 12}).items()]
-    words = ["train", fake, "--data", str(data), "--out", str(tmp_path / "killed")]
-    words += ["--model", "new", *settings, "snapshot_steps=1"]
+    words = ["train", fake, "--data", str(data), "--model", "new", *settings, "--out"]
+    # The same bits are promised for the same number of threads.
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 
     def run(*arguments: str) -> list[str]:
         return [sys.executable, "-c", code, *arguments]
 
-    running = subprocess.Popen(run(*words), env=environment, stdout=subprocess.DEVNULL, cwd=ROOT)
+    alike: dict[str, Any] = {"env": environment, "stdout": subprocess.DEVNULL, "cwd": ROOT}
+    subprocess.run(run(*words, str(tmp_path / "unbroken")), check=True, **alike)
+    killed = run(*words, str(tmp_path / "killed"), "snapshot_steps=1")
+    running = subprocess.Popen(killed, **alike)
     snapshots = tmp_path / "killed" / "snapshots"
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not list(snapshots.glob("step-*/sha256.json")):
